@@ -1,0 +1,90 @@
+// Header section as an ordered list: names as sent, lower-cased keys, values. Three parallel arrays, so that
+// a head costs no object per field, order and case survive, and duplicates stay duplicates. RFC 9110 section 5.
+
+export class HeaderList {
+  /** Field names exactly as they arrived. */
+  readonly names: string[] = [];
+  /** The same names in lower case; every comparison uses these. */
+  readonly keys: string[] = [];
+  /** Field values as latin1 strings without surrounding white space. */
+  readonly values: string[] = [];
+
+  get size(): number {
+    return this.names.length;
+  }
+
+  push(name: string, value: string): void {
+    this.names.push(name);
+    this.keys.push(name.toLowerCase());
+    this.values.push(value);
+  }
+
+  has(key: string): boolean {
+    return this.keys.includes(key);
+  }
+
+  /** First value of the field, or undefined. */
+  get(key: string): string | undefined {
+    const at = this.keys.indexOf(key);
+    return at < 0 ? undefined : this.values[at];
+  }
+
+  count(key: string): number {
+    let n = 0;
+    for (let i = 0; i < this.keys.length; i++) if (this.keys[i] === key) n++;
+    return n;
+  }
+
+  /** All values of the field joined as one list value (RFC 9110 section 5.3), or undefined. */
+  joined(key: string): string | undefined {
+    let out: string | undefined;
+    for (let i = 0; i < this.keys.length; i++) {
+      if (this.keys[i] !== key) continue;
+      out = out === undefined ? (this.values[i] as string) : `${out}, ${this.values[i]}`;
+    }
+    return out;
+  }
+
+  /** Removes every field for which `drop` says so; keeps the order of the rest. */
+  removeWhere(drop: (key: string, index: number) => boolean): void {
+    let kept = 0;
+    for (let i = 0; i < this.keys.length; i++) {
+      if (drop(this.keys[i] as string, i)) continue;
+      if (kept !== i) {
+        this.names[kept] = this.names[i] as string;
+        this.keys[kept] = this.keys[i] as string;
+        this.values[kept] = this.values[i] as string;
+      }
+      kept++;
+    }
+    this.names.length = this.keys.length = this.values.length = kept;
+  }
+
+  remove(key: string): void {
+    if (this.has(key)) this.removeWhere((candidate) => candidate === key);
+  }
+
+  /** Replaces every field of that name by this one, at the first one's place; appends when there was none. */
+  set(name: string, value: string): void {
+    const key = name.toLowerCase();
+    const first = this.keys.indexOf(key);
+    if (first < 0) {
+      this.push(name, value);
+      return;
+    }
+    this.names[first] = name;
+    this.values[first] = value;
+    if (this.keys.indexOf(key, first + 1) >= 0) this.removeWhere((k, i) => k === key && i !== first);
+  }
+
+  /** An independent copy; the cost of keeping the client's head as it came. */
+  clone(): HeaderList {
+    const copy = new HeaderList();
+    for (let i = 0; i < this.names.length; i++) {
+      copy.names.push(this.names[i] as string);
+      copy.keys.push(this.keys[i] as string);
+      copy.values.push(this.values[i] as string);
+    }
+    return copy;
+  }
+}

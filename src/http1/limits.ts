@@ -1,0 +1,9 @@
+// Limits on what a peer may make us hold while a message is parsed. Not configurable: a parser whose limits move is
+// one whose tests do not hold. wire.md section 14.
+
+/** Head and trailers each: RFC 9110 sets none; 64 KiB is above what any common server accepts. */
+export const MAX_HEAD_BYTES = 64 * 1024;
+/** Fields in a head or trailer section. */
+export const MAX_FIELDS = 200;
+/** Framing bytes (sizes, extensions) that may pass without a body byte; chunk extensions carry nothing for us. */
+export const MAX_CHUNK_OVERHEAD = 16 * 1024;

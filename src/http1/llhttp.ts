@@ -1,0 +1,220 @@
+// The one door to the runtime's llhttp, the HTTP/1 parser Node.js uses. Typed here, checked once at start-up.
+// Two uses: a head on its own (stopping exactly behind it), and a chunked body on its own. Which of the two comes
+// when is decided by framing.ts, never by the parser, so that framing has one author. RFC 9112.
+
+interface Binding {
+  readonly HTTPParser: {
+    new (): RawParser;
+    readonly REQUEST: number;
+    readonly RESPONSE: number;
+    readonly kOnHeaders: number;
+    readonly kOnHeadersComplete: number;
+    readonly kOnBody: number;
+    readonly kOnMessageComplete: number;
+  };
+  readonly allMethods: readonly string[];
+}
+
+interface RawParser {
+  [callback: number]: unknown;
+  initialize(type: number, resource: object, maxHeaderSize: number): void;
+  execute(bytes: Uint8Array): number | ParseError;
+}
+
+interface ParseError extends Error {
+  readonly code: string;
+  readonly bytesParsed: number;
+}
+
+/** What llhttp says about a head. Fields are name, value, name, value, … in order of arrival. */
+export interface RawHead {
+  readonly major: number;
+  readonly minor: number;
+  readonly fields: readonly string[];
+  readonly method: string;
+  readonly url: string;
+  readonly status: number;
+  readonly reason: string;
+}
+
+/** Why llhttp refused; `code` is its own, such as HPE_INVALID_VERSION. */
+export class LlhttpError extends Error {
+  readonly code: string;
+
+  constructor(code: string) {
+    super(code);
+    this.code = code;
+  }
+}
+
+/** Returned from kOnHeadersComplete: the head is all that is wanted, stop behind it. */
+const STOP_BEHIND_HEAD = 2;
+const GO_ON = 0;
+const RESOURCE = {};
+
+// The typings of process do not know binding(); this cast is the only place that needs it.
+const { HTTPParser, allMethods } = (process as unknown as { binding(name: "http_parser"): Binding }).binding(
+  "http_parser",
+);
+
+/** Parses heads, one after the other, from bytes in any split. */
+export class HeadParser {
+  readonly #parser = new HTTPParser();
+  readonly #type: number;
+  readonly #maxBytes: number;
+  #early: string[] = [];
+  #head: RawHead | undefined;
+  #started = false;
+
+  /** @param maxBytes limit on the sum of target, names and values */
+  constructor(kind: "request" | "response", maxBytes: number) {
+    this.#type = kind === "request" ? HTTPParser.REQUEST : HTTPParser.RESPONSE;
+    this.#maxBytes = maxBytes;
+    // Beyond 32 fields llhttp reports them in groups, before the head is complete.
+    this.#parser[HTTPParser.kOnHeaders] = (fields: string[]): void => {
+      for (const text of fields) this.#early.push(text);
+    };
+    this.#parser[HTTPParser.kOnHeadersComplete] = (
+      major: number,
+      minor: number,
+      fields: string[] | undefined,
+      method: number | undefined,
+      url: string | undefined,
+      status: number | undefined,
+      reason: string | undefined,
+    ): number => {
+      const all = this.#early.length === 0 ? (fields ?? []) : this.#early.concat(fields ?? []);
+      this.#head = {
+        major,
+        minor,
+        fields: all,
+        method: method === undefined || method === null ? "" : (allMethods[method] ?? ""),
+        url: url ?? "",
+        status: status ?? 0,
+        reason: reason ?? "",
+      };
+      return STOP_BEHIND_HEAD;
+    };
+  }
+
+  /** The head, once execute() has reached its end; taking it makes room for the next. */
+  take(): RawHead | undefined {
+    const head = this.#head;
+    if (head === undefined) return undefined;
+    this.#head = undefined;
+    this.#started = false;
+    if (this.#early.length > 0) this.#early = [];
+    return head;
+  }
+
+  /** Forgets what has been fed. */
+  reset(): void {
+    this.#head = undefined;
+    this.#started = false;
+    this.#early = [];
+  }
+
+  /** Feeds bytes; returns how many of them belong to the head. Throws LlhttpError. */
+  execute(bytes: Uint8Array): number {
+    if (!this.#started) {
+      this.#parser.initialize(this.#type, RESOURCE, this.#maxBytes);
+      this.#started = true;
+    }
+    const result = this.#parser.execute(bytes);
+    if (typeof result !== "number") throw new LlhttpError(result.code);
+    // llhttp keeps silent about an error behind an Upgrade field: fewer bytes taken and no head is one.
+    if (this.#head === undefined && result !== bytes.length) throw new LlhttpError("HPE_UNFINISHED_HEAD");
+    return result;
+  }
+}
+
+export interface ChunkedSink {
+  /** One run of body bytes without framing; a view into what was fed. */
+  onChunkedSpan(bytes: Uint8Array): void;
+}
+
+/** A head that makes llhttp read exactly one chunked body and refuse what follows it. */
+const CHUNKED_HEAD = Buffer.from(
+  "POST / HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n",
+  "latin1",
+);
+
+/** Decodes one chunked body after another. */
+export class ChunkedParser {
+  readonly #parser = new HTTPParser();
+  readonly #maxTrailerBytes: number;
+  #sink: ChunkedSink | undefined;
+  #complete = false;
+  #trailers: string[] = [];
+  #progress = false;
+
+  constructor(maxTrailerBytes: number) {
+    this.#maxTrailerBytes = maxTrailerBytes;
+    this.#parser[HTTPParser.kOnHeadersComplete] = (): number => GO_ON;
+    this.#parser[HTTPParser.kOnHeaders] = (fields: string[]): void => {
+      for (const text of fields) this.#trailers.push(text);
+    };
+    this.#parser[HTTPParser.kOnBody] = (bytes: Uint8Array): void => {
+      this.#progress = true;
+      this.#sink?.onChunkedSpan(bytes);
+    };
+    this.#parser[HTTPParser.kOnMessageComplete] = (): void => {
+      this.#complete = true;
+    };
+  }
+
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  /** Whether the last execute() brought body bytes; a body that only brings framing is an attack. */
+  get progress(): boolean {
+    return this.#progress;
+  }
+
+  /** Trailer fields: name, value, name, value, … valid once complete. */
+  get trailers(): readonly string[] {
+    return this.#trailers;
+  }
+
+  start(sink: ChunkedSink): void {
+    this.#sink = sink;
+    this.#complete = false;
+    if (this.#trailers.length > 0) this.#trailers = [];
+    this.#parser.initialize(HTTPParser.REQUEST, RESOURCE, this.#maxTrailerBytes);
+    this.#parser.execute(CHUNKED_HEAD);
+  }
+
+  /** Feeds bytes; returns how many belong to the body. Empty lines behind it are swallowed with it. */
+  execute(bytes: Uint8Array): number {
+    this.#progress = false;
+    const result = this.#parser.execute(bytes);
+    if (typeof result === "number") return result;
+    // The byte that made llhttp say "closed" is the first of the next message.
+    if (this.#complete && result.code === "HPE_CLOSED_CONNECTION") return result.bytesParsed - 1;
+    throw new LlhttpError(result.code);
+  }
+}
+
+/** Throws when the runtime's parser does not behave as this file assumes; called once at start-up. */
+export function checkLlhttp(): void {
+  const parser = new HeadParser("request", 1024);
+  const bytes = Buffer.from("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nok", "latin1");
+  const used = parser.execute(bytes);
+  const head = parser.take();
+  const spans: string[] = [];
+  const chunked = new ChunkedParser(1024);
+  chunked.start({ onChunkedSpan: (span) => spans.push(Buffer.from(span).toString("latin1")) });
+  const body = chunked.execute(Buffer.from("2\r\nok\r\n0\r\nt: v\r\n\r\nGET", "latin1"));
+  const sound =
+    used === bytes.length - 2 &&
+    head?.method === "POST" &&
+    head.url === "/a" &&
+    head.fields.join() === "Host,h,Content-Length,2" &&
+    spans.join() === "ok" &&
+    chunked.complete &&
+    chunked.trailers.join() === "t,v" &&
+    body === 18;
+  if (!sound)
+    throw new Error("the runtime's HTTP parser does not behave as expected: this build is not usable");
+}

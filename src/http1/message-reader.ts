@@ -1,0 +1,176 @@
+// Heads out of bytes: request and response variants, any split, limits enforced, what llhttp lets through and we
+// do not refused. Stops exactly behind the head; the body is body-reader.ts. No clock, no I/O. RFC 9112 sections 2-5.
+
+import { ProxyError } from "../values/errors.ts";
+import type { RequestHead, ResponseHead } from "./head.ts";
+import { HeaderList } from "./headers.ts";
+import { MAX_FIELDS, MAX_HEAD_BYTES } from "./limits.ts";
+import { HeadParser, LlhttpError, type RawHead } from "./llhttp.ts";
+
+const CR = 0x0d;
+const LF = 0x0a;
+/** `HTTP/1.1` and the carriage return behind it. */
+const PROTOCOL_LENGTH = 9;
+
+/** Reads request heads of one client connection. */
+export class RequestHeadReader {
+  readonly #parser = new HeadParser("request", MAX_HEAD_BYTES);
+  readonly #line = new RequestLineGuard();
+  #fed = 0;
+  #head: RequestHead | undefined;
+
+  /** True between the first byte of a head and its end. */
+  get started(): boolean {
+    return this.#fed > 0;
+  }
+
+  /**
+   * Feeds bytes, returns how many belong to the head. `take()` gives the head once it is complete.
+   * @throws ProxyError malformed-request, head-too-large, unsupported-version
+   */
+  read(bytes: Uint8Array): number {
+    this.#line.feed(bytes);
+    let used: number;
+    try {
+      used = this.#parser.execute(bytes);
+    } catch (error) {
+      throw requestError(error);
+    }
+    this.#fed += used;
+    if (this.#fed > MAX_HEAD_BYTES) throw tooLarge();
+    const raw = this.#parser.take();
+    if (raw === undefined) return used;
+    if (this.#line.verdict === "foreign") throw new ProxyError("malformed-request", "malformed request line");
+    this.#line.reset();
+    this.#fed = 0;
+    // RFC 9112 section 2.5: a major version we do not speak; HTTP/0.9 has no fields and no framing to trust.
+    if (raw.major !== 1 || raw.minor > 1) {
+      throw new ProxyError("unsupported-version", "HTTP version not supported");
+    }
+    this.#head = {
+      method: raw.method,
+      target: raw.url,
+      minor: raw.minor === 0 ? 0 : 1,
+      headers: headerList(raw),
+    };
+    return used;
+  }
+
+  take(): RequestHead | undefined {
+    const head = this.#head;
+    this.#head = undefined;
+    return head;
+  }
+}
+
+/** Reads response heads of one upstream connection. */
+export class ResponseHeadReader {
+  readonly #parser = new HeadParser("response", MAX_HEAD_BYTES);
+  #fed = 0;
+  #head: ResponseHead | undefined;
+
+  /** True between the first byte of a head and its end. */
+  get started(): boolean {
+    return this.#fed > 0;
+  }
+
+  /** Like RequestHeadReader.read. @throws ProxyError bad-response */
+  read(bytes: Uint8Array): number {
+    let used: number;
+    try {
+      used = this.#parser.execute(bytes);
+    } catch (error) {
+      if (error instanceof LlhttpError) throw badResponse(error);
+      throw error;
+    }
+    this.#fed += used;
+    if (this.#fed > MAX_HEAD_BYTES) throw badResponse();
+    const raw = this.#parser.take();
+    if (raw === undefined) return used;
+    this.#fed = 0;
+    if (raw.major !== 1 || raw.minor > 1 || raw.status < 100 || raw.status > 999) throw badResponse();
+    if (raw.fields.length > 2 * MAX_FIELDS) throw badResponse();
+    this.#head = {
+      status: raw.status,
+      reason: raw.reason,
+      minor: raw.minor === 0 ? 0 : 1,
+      headers: headerList(raw),
+    };
+    return used;
+  }
+
+  take(): ResponseHead | undefined {
+    const head = this.#head;
+    this.#head = undefined;
+    return head;
+  }
+
+  /** Forgets a half-read head: its connection is gone, the next one starts afresh. */
+  reset(): void {
+    if (this.#fed === 0) return;
+    this.#fed = 0;
+    this.#parser.reset();
+  }
+}
+
+// llhttp reads "GET / RTSP/1.0" and "SOURCE / ICE/1.0" as HTTP and does not say so. The protocol name is therefore
+// read off the bytes: the last eight characters of the request line, whatever the split.
+class RequestLineGuard {
+  #tail = "";
+  #begun = false;
+  verdict: "unknown" | "http" | "foreign" = "unknown";
+
+  feed(bytes: Uint8Array): void {
+    if (this.verdict !== "unknown") return;
+    let start = 0;
+    if (!this.#begun) {
+      // RFC 9112 section 2.2: empty lines before the request line are ignored.
+      while (start < bytes.length && (bytes[start] === CR || bytes[start] === LF)) start++;
+      if (start === bytes.length) return;
+      this.#begun = true;
+    }
+    const end = bytes.indexOf(LF, start);
+    const stop = end < 0 ? bytes.length : end;
+    const from = Math.max(start, stop - PROTOCOL_LENGTH);
+    this.#tail = (this.#tail + latin1(bytes, from, stop)).slice(-PROTOCOL_LENGTH);
+    if (end < 0) return;
+    this.verdict = this.#tail.startsWith("HTTP/") ? "http" : "foreign";
+  }
+
+  reset(): void {
+    this.#tail = "";
+    this.#begun = false;
+    this.verdict = "unknown";
+  }
+}
+
+function latin1(bytes: Uint8Array, from: number, to: number): string {
+  let text = "";
+  for (let i = from; i < to; i++) text += String.fromCharCode(bytes[i] as number);
+  return text;
+}
+
+function headerList(raw: RawHead): HeaderList {
+  const { fields } = raw;
+  if (fields.length > 2 * MAX_FIELDS) throw tooLarge();
+  const list = new HeaderList();
+  for (let i = 0; i < fields.length; i += 2) list.push(fields[i] as string, fields[i + 1] as string);
+  return list;
+}
+
+function requestError(error: unknown): unknown {
+  if (!(error instanceof LlhttpError)) return error;
+  if (error.code === "HPE_HEADER_OVERFLOW") return tooLarge();
+  if (error.code === "HPE_INVALID_VERSION" || error.code === "HPE_PAUSED_H2_UPGRADE") {
+    return new ProxyError("unsupported-version", "HTTP version not supported", error);
+  }
+  return new ProxyError("malformed-request", "malformed request", error);
+}
+
+function tooLarge(): ProxyError {
+  return new ProxyError("head-too-large", "request header fields too large");
+}
+
+function badResponse(cause?: unknown): ProxyError {
+  return new ProxyError("bad-response", "the upstream's answer is malformed", cause);
+}
