@@ -1,0 +1,400 @@
+// One client connection, outer or inside a tunnel: reads heads, has them dispatched, acts on the decision, and goes on
+// to the next request. Decides only what happens next; verdicts are in dispatch.ts, bytes in intake.ts and exchange/.
+// wire.md sections 4 to 6 and 14.
+
+import type { BodySink } from "../http1/body-reader.ts";
+import { connectionOptions } from "../http1/forwarding.ts";
+import { requestFraming } from "../http1/framing.ts";
+import type { RequestHead } from "../http1/head.ts";
+import { ProxyError } from "../values/errors.ts";
+import { ConnectAttempt, type ConnectOwner, type InnerSession, type InnerTunnel } from "./connect.ts";
+import { type Decision, type DecisionSink, decide } from "./dispatch.ts";
+import { Exchange, type ExchangeOwner } from "./exchange/exchange.ts";
+import { Farewell } from "./farewell.ts";
+import { Intake } from "./intake.ts";
+import type { Current } from "./plan-exchange.ts";
+import type { Cancellable, UpstreamTarget, Wire, WireHandler } from "./ports.ts";
+import { Recorder } from "./recorder.ts";
+import { errorReply, type Reply, replyBytes } from "./replies.ts";
+import { displayAuthority } from "./route.ts";
+import type { Live, Peer, SessionDeps } from "./session-deps.ts";
+import { move, type SessionState } from "./session-state.ts";
+import { MAX_WAIT_MS } from "./suspend.ts";
+import { Tunnel, type TunnelOwner } from "./tunnel.ts";
+
+/** What is read and dropped of a body that was answered early; beyond it the connection closes. wire.md section 4. */
+const MAX_DRAIN_BYTES = 64 * 1024;
+const SWITCHING_PROTOCOLS = 101;
+const NEVER = Number.POSITIVE_INFINITY;
+
+export class ClientSession
+  implements WireHandler, ExchangeOwner, ConnectOwner, DecisionSink, BodySink, TunnelOwner, Live
+{
+  readonly wire: Wire;
+  readonly intake = new Intake(this);
+  readonly #deps: SessionDeps;
+  readonly #peer: Peer;
+  readonly #exchange: Exchange;
+  readonly #recorder: Recorder;
+  readonly #within: InnerTunnel | undefined;
+  /** The tunnel's upstream; undefined on an outer connection. Set by CONNECT to a plain port on the same session. */
+  #pinned: UpstreamTarget | undefined;
+  #state: SessionState;
+  #current: Current | undefined;
+  #wait: Cancellable | undefined;
+  #ended = false;
+  #blocked = false;
+  #pumping = false;
+  #drained = 0;
+  #deadline: number;
+  /** Requests read so far. */
+  requests = 0;
+
+  /** @param tunnel the TLS tunnel this session runs in; its handshake has just begun */
+  constructor(deps: SessionDeps, wire: Wire, peer: Peer, tunnel: InnerTunnel | undefined) {
+    this.wire = wire;
+    this.#deps = deps;
+    this.#peer = peer;
+    this.#within = tunnel;
+    this.#pinned = tunnel?.target;
+    this.#exchange = new Exchange(this, wire, deps.upstreams, deps.clock, deps.limits.responseHeaderMs);
+    this.#recorder = new Recorder(deps.records, deps.clock, deps.ids);
+    this.#state = tunnel === undefined ? "head" : "securing";
+    const limit = tunnel === undefined ? deps.limits.headMs : deps.limits.handshakeMs;
+    this.#deadline = deps.clock.now() + limit;
+    deps.live.add(this);
+  }
+
+  // What the wire says.
+
+  onSecured(): void {
+    if (this.#state !== "securing") return;
+    this.#state = move(this.#state, "head");
+    this.#deadline = this.#deps.clock.now() + this.#deps.limits.headMs;
+    this.#pump();
+  }
+
+  onData(bytes: Uint8Array): void {
+    this.intake.push(bytes);
+    this.#pump();
+  }
+
+  onDrain(): void {
+    this.#exchange.onClientDrain();
+    this.#pump();
+  }
+
+  onEnd(): void {
+    this.#ended = true;
+    // A close_notify means the client has gone; a FIN in the clear may be a half-close, its answer is still awaited.
+    const tunnelled = this.#pinned?.scheme === "https" || this.#current?.head.method === "CONNECT";
+    const gone = tunnelled || !this.intake.bodyDone;
+    if (this.#state === "securing" || (this.#state === "busy" && gone)) this.#abandon();
+    else this.#pump();
+  }
+
+  onClose(): void {
+    this.#abandon();
+  }
+
+  /** A span of the request body. */
+  onBodySpan(bytes: Uint8Array): void {
+    if (this.#state === "busy") this.#exchange.sendBody(bytes);
+    else this.#drained += bytes.length;
+  }
+
+  // What the exchange says.
+
+  clientPersists(): boolean {
+    const current = this.#current;
+    if (current === undefined || this.#deps.lifecycle.draining || this.#ended) return false;
+    if (!this.bodyMayCome()) return false;
+    return current.head.minor === 1 ? !current.options.close : current.options.keepAlive;
+  }
+
+  bodyMayCome(): boolean {
+    // The client may be waiting for 100 with its body unsent: nobody could tell body from next head.
+    const expects = this.#current?.head.headers.has("expect") === true;
+    return !expects || this.#exchange.continued || this.intake.bodySize > 0 || this.intake.bodyDone;
+  }
+
+  onRequestRoom(): void {
+    this.#blocked = false;
+    this.#pump();
+  }
+
+  onAnswered(bodyDone: boolean): void {
+    this.#endRecord(this.#exchange.status, this.#exchange.responseSize);
+    if (this.#exchange.closesClient) this.#linger();
+    else this.#next(bodyDone);
+  }
+
+  /** No byte of an answer has been sent: the exchange or the CONNECT ends with a reply of ours. */
+  onFailed(error: ProxyError): void {
+    if (this.#state !== "busy") return;
+    this.#recorder.fail(error);
+    this.#reply(errorReply(error, this.#recorder.current?.host ?? ""), error.fatal);
+  }
+
+  onAnswerBroken(error: ProxyError): void {
+    this.#recorder.fail(error);
+    this.#endRecord(this.#exchange.status, this.#exchange.responseSize);
+    this.wire.destroy();
+    this.#closed();
+  }
+
+  onSwitched(upstream: Wire, early: Uint8Array): void {
+    this.onHandedOver();
+    this.#wait = new Tunnel(this, this.wire, upstream, this.intake.takeAll(), early);
+    if (this.#ended) this.wire.handler.onEnd();
+  }
+
+  onTunnelClosed(sent: number, received: number): void {
+    this.onHandoverEnded(SWITCHING_PROTOCOLS, sent, received);
+  }
+
+  // What a CONNECT in progress says.
+
+  /** The wire is somebody else's now; `close()` of that one ends this session. */
+  onHandedOver(): void {
+    this.#state = move(this.#state, "handed-over");
+    this.#deadline = NEVER;
+  }
+
+  /** Cleartext HTTP follows on this wire, all of it for that upstream. */
+  onPlainTunnel(target: UpstreamTarget): void {
+    this.#pinned = target;
+    this.#next(true);
+  }
+
+  openInner(wire: Wire, tunnel: InnerTunnel): InnerSession {
+    return new ClientSession(this.#deps, wire, { ...this.#peer }, tunnel);
+  }
+
+  onHandoverEnded(status: number | undefined, sent: number, received: number, error?: ProxyError): void {
+    if (error !== undefined) this.#recorder.fail(error);
+    if (status === undefined) this.#recorder.drop();
+    else this.#recorder.end(status, sent, received);
+    this.#closed();
+  }
+
+  // What a decision says that had to wait.
+
+  onDecided(outcome: () => Decision): void {
+    this.#wait = undefined;
+    this.#deadline = NEVER;
+    try {
+      this.#act(outcome());
+    } catch (error) {
+      this.#onThrown(error);
+    }
+    this.#pump();
+  }
+
+  // What the sweep and the shutdown say.
+
+  sweep(now: number): void {
+    if (this.#state === "busy" && now >= this.#exchange.deadline) this.#exchange.expire();
+    else if (now >= this.#deadline) {
+      if (this.#state === "head" && this.intake.insideHead)
+        this.#onThrown(new ProxyError("request-timeout", "the request head did not arrive in time"));
+      else this.destroy();
+    }
+  }
+
+  drain(): void {
+    if (this.#state === "securing" || (this.#state === "head" && this.intake.idle)) this.#linger();
+  }
+
+  destroy(): void {
+    if (this.#state === "handed-over") this.#wait?.cancel();
+    else this.#abandon();
+  }
+
+  // The machine.
+
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      while (this.#step()) {
+        // Each step consumes bytes or changes state.
+      }
+      if (this.#state === "busy" && !this.#exchange.flush()) this.#blocked = true;
+    } catch (error) {
+      this.#onThrown(error);
+    } finally {
+      this.#pumping = false;
+    }
+    if (!this.intake.empty || this.#blocked) this.wire.pause();
+    else if (this.#state !== "handed-over") this.wire.resume();
+  }
+
+  #step(): boolean {
+    switch (this.#state) {
+      case "head":
+        return this.#readHead();
+      case "busy":
+        return this.#readBody();
+      case "draining":
+        return this.#drainBody();
+      default:
+        return false;
+    }
+  }
+
+  #readHead(): boolean {
+    // A client that does not take its answers gets no further ones.
+    if (this.wire.backlog > 0) return false;
+    if (this.intake.empty) {
+      if (this.#ended) this.#linger();
+      return false;
+    }
+    if (!this.intake.insideHead) this.#deadline = this.#deps.clock.now() + this.#deps.limits.headMs;
+    const head = this.intake.readHead();
+    if (head === undefined) return false;
+    this.#onHead(head);
+    return true;
+  }
+
+  #readBody(): boolean {
+    const intake = this.intake;
+    if (!this.#exchange.open || this.#blocked || intake.bodyDone || intake.empty) return false;
+    intake.readBody();
+    if (intake.bodyDone) this.#exchange.endBody(intake.trailers());
+    return true;
+  }
+
+  #drainBody(): boolean {
+    this.intake.readBody();
+    if (this.intake.bodyDone) {
+      this.#next(true);
+      return true;
+    }
+    if (this.#drained > MAX_DRAIN_BYTES || this.#ended) this.#linger();
+    return false;
+  }
+
+  #onHead(head: RequestHead): void {
+    this.#state = move(this.#state, "busy");
+    this.#deadline = NEVER;
+    this.requests++;
+    const pinned = this.#pinned;
+    const type = pinned === undefined && head.method !== "CONNECT" ? "http" : "connect";
+    const host = pinned === undefined ? "" : displayAuthority(pinned);
+    const record = this.#recorder.begin(head, this.#peer, type, host);
+    const framing = requestFraming(head);
+    const options = connectionOptions(head.headers, "malformed-request");
+    const current = { head, framing, options, record };
+    this.#current = current;
+    this.intake.startBody(framing);
+    const decision = decide(current, this.#peer, pinned, this.#deps, this);
+    if ("kind" in decision) {
+      this.#act(decision);
+    } else {
+      this.#wait = decision;
+      this.#deadline = this.#deps.clock.now() + MAX_WAIT_MS;
+    }
+  }
+
+  #act(decision: Decision): void {
+    if (decision.kind === "exchange") {
+      this.#exchange.start(decision.request);
+    } else if (decision.kind === "reply") {
+      this.#reply(decision.reply);
+    } else {
+      const { run, authority } = decision;
+      const attempt = new ConnectAttempt(this, this.#deps, this.#peer.clientIp, run, authority);
+      this.#wait = attempt;
+      attempt.start();
+    }
+  }
+
+  // Answers of our own.
+
+  /** Bytes that are no request: there is no head to answer, but the client learns why. */
+  #refuseBytes(error: ProxyError): void {
+    this.#state = move(this.#state, "busy");
+    this.#current = undefined;
+    this.#recorder.begin(undefined, this.#peer, this.#pinned === undefined ? "http" : "connect", "");
+    this.#recorder.fail(error);
+    this.#reply(errorReply(error, ""), true);
+  }
+
+  #reply(reply: Reply, fatal = false): void {
+    const close = fatal || !this.clientPersists() || this.intake.bodyLeft > MAX_DRAIN_BYTES;
+    const bodyless = this.#current?.head.method === "HEAD";
+    this.wire.queue(replyBytes(reply, bodyless, close));
+    this.wire.flush();
+    this.#endRecord(reply.status, bodyless ? 0 : Buffer.byteLength(reply.body));
+    if (close) this.#linger();
+    else this.#next(this.intake.bodyDone);
+  }
+
+  #next(bodyDone: boolean): void {
+    this.#blocked = false;
+    this.#wait = undefined;
+    if (bodyDone) {
+      this.#current = undefined;
+      this.#deadline = this.#deps.clock.now() + this.#deps.limits.idleMs;
+      this.#state = move(this.#state, "head");
+      if (this.#deps.lifecycle.draining) this.drain();
+    } else {
+      this.#drained = 0;
+      this.#deadline = this.#deps.clock.now() + this.#deps.limits.headMs;
+      this.#state = move(this.#state, "draining");
+    }
+    this.#pump();
+  }
+
+  #linger(): void {
+    const { clock, live } = this.#deps;
+    this.#closed();
+    new Farewell(this.wire, clock, live, this.#ended);
+  }
+
+  /** The client has gone, or is made to go: whatever runs for it stops. */
+  #abandon(): void {
+    if (this.#state === "closed" || this.#state === "handed-over") return;
+    const { active, status, responseSize } = this.#exchange;
+    this.#exchange.abort();
+    if (this.#state === "busy") this.#endRecord(active ? status : 0, active ? responseSize : 0);
+    this.wire.destroy();
+    this.#closed();
+  }
+
+  #closed(): void {
+    if (this.#state === "closed") return;
+    this.#state = move(this.#state, "closed");
+    this.#wait?.cancel();
+    this.#wait = undefined;
+    this.intake.takeAll();
+    // A CONNECT to a plain port that no request followed.
+    this.#recorder.end(200, 0, 0);
+    this.#deps.live.delete(this);
+    this.#within?.owner.onInnerClosed(this.requests);
+  }
+
+  #endRecord(status: number, responseSize: number): void {
+    this.#recorder.end(status, this.intake.bodySize, responseSize);
+  }
+
+  // The one catch of the client's direction.
+  #onThrown(thrown: unknown): void {
+    const error =
+      thrown instanceof ProxyError ? thrown : new ProxyError("internal-error", "internal error", thrown);
+    if (this.#state === "head") {
+      this.#refuseBytes(error);
+    } else if (this.#state === "draining") {
+      this.#linger();
+    } else if (this.#state === "busy" && this.#exchange.active && this.#exchange.status !== 0) {
+      this.onAnswerBroken(error);
+      this.#exchange.abort();
+    } else if (this.#state === "busy") {
+      this.#exchange.abort();
+      this.onFailed(error);
+    } else {
+      this.destroy();
+    }
+  }
+}

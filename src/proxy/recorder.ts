@@ -1,0 +1,92 @@
+// Opens and closes the one record of a request. Every path of a session goes through here exactly once, and what is
+// not closed here is not logged. wire.md section 12.
+
+import type { RequestHead } from "../http1/head.ts";
+import type { ProxyError } from "../values/errors.ts";
+import type { Clock, RecordSink, RequestIds } from "./ports.ts";
+import { type ProxyType, pathOf, type RequestRecord } from "./record.ts";
+import type { Peer } from "./session-deps.ts";
+
+/** RFC 9562 or not: what a client may choose without being able to forge a log line. wire.md section 12. */
+const CLIENT_REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
+const NO_NAMES: readonly string[] = Object.freeze([]);
+
+export class Recorder {
+  readonly #sink: RecordSink;
+  readonly #clock: Clock;
+  readonly #ids: RequestIds;
+  #open: RequestRecord | undefined;
+  #startedAt = 0;
+
+  constructor(sink: RecordSink, clock: Clock, ids: RequestIds) {
+    this.#sink = sink;
+    this.#clock = clock;
+    this.#ids = ids;
+  }
+
+  /** The record under way, if any. */
+  get current(): RequestRecord | undefined {
+    return this.#open;
+  }
+
+  /** @param head undefined when the bytes were no request */
+  begin(head: RequestHead | undefined, peer: Peer, proxyType: ProxyType, host: string): RequestRecord {
+    this.#startedAt = this.#clock.now();
+    const sent = head?.headers.get("x-request-id");
+    const record: RequestRecord = {
+      requestId: sent !== undefined && CLIENT_REQUEST_ID.test(sent) ? sent : this.#ids.next(),
+      method: head?.method ?? "",
+      host,
+      path: head === undefined ? "" : pathOf(head.target),
+      status: 0,
+      durationMs: 0,
+      proxyType,
+      runId: undefined,
+      userId: peer.user,
+      clientIp: peer.clientIp,
+      injectedHeaders: NO_NAMES,
+      grants: NO_NAMES,
+      denied: false,
+      denyReason: undefined,
+      requestSize: 0,
+      responseSize: 0,
+      error: undefined,
+    };
+    this.#open = record;
+    return record;
+  }
+
+  /** Notes why the request did not go through; end() still has to be called. */
+  fail(error: ProxyError): void {
+    const record = this.#open;
+    if (record === undefined) return;
+    const denied =
+      error.blame === "policy" || error.code === "auth-required" || error.code === "invalid-token";
+    record.denied = denied;
+    if (denied) record.denyReason = error.code;
+    else record.error = describe(error);
+  }
+
+  /** Leaves the request unrecorded: requests it made possible have records of their own. */
+  drop(): void {
+    this.#open = undefined;
+  }
+
+  /** Writes the record. @param status sent to the client, 0 when none was */
+  end(status: number, requestSize: number, responseSize: number): void {
+    const record = this.#open;
+    if (record === undefined) return;
+    this.#open = undefined;
+    record.status = status;
+    record.requestSize = requestSize;
+    record.responseSize = responseSize;
+    record.durationMs = this.#clock.now() - this.#startedAt;
+    this.#sink.write(record);
+  }
+}
+
+// The reply shows the message alone; the log also gets what lies behind it. Causes are made without secrets.
+function describe(error: ProxyError): string {
+  const { cause } = error;
+  return cause instanceof Error ? `${error.message}: ${cause.message}` : error.message;
+}

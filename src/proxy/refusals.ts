@@ -1,0 +1,29 @@
+// Refusals that more than one place has to word: the text is part of the contract and is written once.
+// wire.md sections 4, 6, 7 and 8.
+
+import { ProxyError } from "../values/errors.ts";
+
+/** Inside a tunnel the host was allowed once; 407 there would make a client log in to its upstream's face. */
+export function policyRefusal(inTunnel: boolean, host: string): ProxyError {
+  return inTunnel
+    ? new ProxyError("request-rule", "Moat: request blocked: the network policy no longer allows this host.")
+    : new ProxyError("network-policy", `host "${host}" is not in the allow list`);
+}
+
+/** A missing run is a wrong token outside a tunnel; inside one the token was right once. */
+export function runRefusal(inTunnel: boolean): ProxyError {
+  return inTunnel
+    ? new ProxyError("run-revoked", "Moat: the run of this tunnel has ended.")
+    : new ProxyError("invalid-token", "Invalid proxy token");
+}
+
+export function destinationRefusal(): ProxyError {
+  return new ProxyError("destination", "Moat: this destination is not allowed through the proxy.");
+}
+
+export function cleartextRefusal(): ProxyError {
+  return new ProxyError(
+    "cleartext-credential",
+    "Moat: a credential is not sent over plain http:// to a public address.",
+  );
+}

@@ -1,0 +1,83 @@
+// Where a request goes, from its head and the tunnel it came through: the only place that reads targets and Host.
+// Pure; no policy, no credentials. wire.md sections 4 and 5.
+
+import type { RequestHead } from "../http1/head.ts";
+import { defaultPort, hostAuthority, parseTarget } from "../http1/target.ts";
+import { type Authority, formatAuthority, sameAuthority } from "../values/authority.ts";
+import { ProxyError } from "../values/errors.ts";
+import type { UpstreamTarget } from "./ports.ts";
+
+export type Route =
+  | { readonly kind: "connect"; readonly authority: Authority }
+  | { readonly kind: "local"; readonly path: string }
+  | {
+      readonly kind: "forward";
+      readonly target: UpstreamTarget;
+      /** The target in origin-form, or `*`. */
+      readonly path: string;
+      /** What Host becomes; undefined leaves the client's own field as it came. */
+      readonly host: string | undefined;
+    };
+
+export function upstreamTarget(scheme: "http" | "https", authority: Authority): UpstreamTarget {
+  return { scheme, authority, key: `${scheme}://${formatAuthority(authority)}` };
+}
+
+/** The authority as a Host field or a record shows it: the scheme's default port left out. */
+export function displayAuthority(target: UpstreamTarget): string {
+  const { authority, scheme } = target;
+  if (authority.port !== defaultPort(scheme)) return formatAuthority(authority);
+  return authority.kind === "ipv6" ? `[${authority.host}]` : authority.host;
+}
+
+/**
+ * @param pinned the tunnel's upstream, for requests inside one
+ * @throws ProxyError method-not-allowed, malformed-request, invalid-host, invalid-port, misdirected
+ */
+export function route(head: RequestHead, pinned: UpstreamTarget | undefined): Route {
+  // TRACE would echo the injected credential to the client.
+  if (head.method === "TRACE") throw new ProxyError("method-not-allowed", "TRACE is not allowed");
+  return pinned === undefined ? routeOuter(head) : routeInner(head, pinned);
+}
+
+function routeOuter(head: RequestHead): Route {
+  const target = parseTarget(head);
+  if (target.form === "authority") {
+    // Counted, not compared: clients disagree on what a CONNECT's Host is.
+    if (head.headers.count("host") > 1) throw new ProxyError("malformed-request", "more than one Host field");
+    return { kind: "connect", authority: target.authority };
+  }
+  // Checked although the target wins: a second or malformed Host is a smuggling attempt.
+  hostAuthority(head, 80);
+  if (target.form !== "absolute")
+    return { kind: "local", path: target.form === "origin" ? target.path : "*" };
+  return {
+    kind: "forward",
+    target: upstreamTarget(target.scheme, target.authority),
+    path: target.path,
+    host: target.host,
+  };
+}
+
+function routeInner(head: RequestHead, pinned: UpstreamTarget): Route {
+  if (head.method === "CONNECT") throw new ProxyError("malformed-request", "CONNECT inside a tunnel");
+  const target = parseTarget(head);
+  const host = hostAuthority(head, defaultPort(pinned.scheme));
+  if (target.form === "absolute") {
+    if (target.scheme !== pinned.scheme || !sameAuthority(target.authority, pinned.authority))
+      throw misdirected();
+    return { kind: "forward", target: pinned, path: target.path, host: target.host };
+  }
+  if (host !== undefined && !sameAuthority(host, pinned.authority)) throw misdirected();
+  const path = target.form === "origin" ? target.path : "*";
+  return {
+    kind: "forward",
+    target: pinned,
+    path,
+    host: host === undefined ? displayAuthority(pinned) : undefined,
+  };
+}
+
+function misdirected(): ProxyError {
+  return new ProxyError("misdirected", "Misdirected Request");
+}

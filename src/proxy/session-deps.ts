@@ -1,0 +1,49 @@
+// What every client session is given: the ports, the limits, and what changes while the proxy runs. Made once by the
+// composition root; sessions never reach past it.
+
+import type { LocalEndpoints } from "./local/local.ts";
+import type { Clock, Interceptor, RecordSink, RequestIds, Runs, Upstreams } from "./ports.ts";
+
+export interface SessionLimits {
+  readonly headMs: number;
+  readonly handshakeMs: number;
+  readonly idleMs: number;
+  readonly responseHeaderMs: number;
+}
+
+/** A session or tunnel as the sweep and the shutdown see it. */
+export interface Live {
+  /** Acts on a deadline that has passed. @param now clock milliseconds */
+  sweep(now: number): void;
+  /** The proxy is stopping: close when idle, else after what is running. */
+  drain(): void;
+  /** The drain time is over. */
+  destroy(): void;
+}
+
+export interface SessionDeps {
+  readonly runs: Runs;
+  readonly upstreams: Upstreams;
+  /** Undefined: no CA, every CONNECT is an opaque tunnel. */
+  readonly interceptor: Interceptor | undefined;
+  readonly records: RecordSink;
+  readonly ids: RequestIds;
+  readonly clock: Clock;
+  readonly limits: SessionLimits;
+  readonly local: LocalEndpoints;
+  /** CONNECT ports that carry cleartext HTTP. */
+  readonly plainPorts: ReadonlySet<number>;
+  /** Everything with a client behind it. */
+  readonly live: Set<Live>;
+  /** Set once, when the proxy stops. */
+  readonly lifecycle: { draining: boolean };
+}
+
+/** Who is on the other end of a session and what it has proved; a tunnel hands it on to what runs inside. */
+export interface Peer {
+  readonly clientIp: string;
+  /** The proxy token the client showed, if any; looked up again for every request. */
+  token: string | undefined;
+  /** User name of Basic authentication; only logged. */
+  user: string | undefined;
+}

@@ -1,0 +1,35 @@
+// The one place where the data path waits for a promise (a run resolver, a credential source). A value never comes
+// here. Cancelling means that the outcome is ignored: the client has gone or the deadline has passed.
+
+import type { SecretSlot } from "../inject/credentials.ts";
+import type { Cancellable } from "./ports.ts";
+
+/** Milliseconds a resolver, store or source may take; whoever waits keeps the deadline. */
+export const MAX_WAIT_MS = 30_000;
+
+/** Calls exactly one of the two, later, unless cancelled first. */
+export function suspend<T>(
+  promise: Promise<T>,
+  onValue: (value: T) => void,
+  onError: (error: unknown) => void,
+): Cancellable {
+  let live = true;
+  promise.then(
+    (value) => {
+      if (live) onValue(value);
+    },
+    (error: unknown) => {
+      if (live) onError(error);
+    },
+  );
+  return {
+    cancel() {
+      live = false;
+    },
+  };
+}
+
+/** Fetches what is missing of several secrets; done when the last one is there. */
+export async function refreshAll(credentials: readonly { readonly slot: SecretSlot }[]): Promise<void> {
+  await Promise.all(credentials.map((credential) => credential.slot.refresh()));
+}

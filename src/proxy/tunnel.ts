@@ -1,0 +1,119 @@
+// Two wires spliced: bytes pass as they come, a full side pauses the other, half-close travels through. What an opaque
+// CONNECT and a 101 become. No inactivity limit. wire.md section 4.
+
+import type { Cancellable, Wire, WireHandler } from "./ports.ts";
+
+export interface TunnelOwner {
+  /** Both directions have ended, or one side broke; both wires are gone. Bytes from and to the client. */
+  onTunnelClosed(sent: number, received: number): void;
+}
+
+export class Tunnel implements Cancellable {
+  readonly #owner: TunnelOwner;
+  readonly #client: Wire;
+  readonly #upstream: Wire;
+  readonly #up: Direction;
+  readonly #down: Direction;
+  #closed = false;
+
+  /** Takes over both wires; `fromClient` and `fromUpstream` arrived before. */
+  constructor(
+    owner: TunnelOwner,
+    client: Wire,
+    upstream: Wire,
+    fromClient: Uint8Array,
+    fromUpstream: Uint8Array,
+  ) {
+    this.#owner = owner;
+    this.#client = client;
+    this.#upstream = upstream;
+    this.#up = new Direction(client, upstream, this);
+    this.#down = new Direction(upstream, client, this);
+    client.handler = new Side(this.#up, this.#down);
+    upstream.handler = new Side(this.#down, this.#up);
+    client.resume();
+    upstream.resume();
+    if (fromUpstream.length > 0) this.#down.onData(fromUpstream);
+    if (fromClient.length > 0) this.#up.onData(fromClient);
+  }
+
+  /** Ends both sides at once: revocation, shutdown. */
+  cancel(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#client.destroy();
+    this.#upstream.destroy();
+    this.#owner.onTunnelClosed(this.#up.bytes, this.#down.bytes);
+  }
+
+  /** Called whenever a direction has ended or a wire has been flushed: closes once nothing is owed to anyone. */
+  settle(): void {
+    if (this.#closed) return;
+    const over = (this.#up.ended && this.#down.ended) || this.#client.closed || this.#upstream.closed;
+    if (!over || this.#client.backlog > 0 || this.#upstream.backlog > 0) return;
+    this.#closed = true;
+    this.#client.close();
+    this.#upstream.close();
+    this.#owner.onTunnelClosed(this.#up.bytes, this.#down.bytes);
+  }
+}
+
+class Direction {
+  readonly #from: Wire;
+  readonly #to: Wire;
+  readonly #tunnel: Tunnel;
+  bytes = 0;
+  ended = false;
+
+  constructor(from: Wire, to: Wire, tunnel: Tunnel) {
+    this.#from = from;
+    this.#to = to;
+    this.#tunnel = tunnel;
+  }
+
+  onData(bytes: Uint8Array): void {
+    this.bytes += bytes.length;
+    if (!this.#to.write(bytes)) this.#from.pause();
+  }
+
+  onRoom(): void {
+    this.#from.resume();
+    this.#tunnel.settle();
+  }
+
+  /** The source has said its last byte, by FIN or by going away. */
+  onEnd(): void {
+    if (!this.ended) {
+      this.ended = true;
+      this.#to.end();
+    }
+    this.#tunnel.settle();
+  }
+}
+
+/** One wire's view: what it reads goes `out`, what it has room for comes `in`. */
+class Side implements WireHandler {
+  readonly #out: Direction;
+  readonly #in: Direction;
+
+  constructor(out: Direction, into: Direction) {
+    this.#out = out;
+    this.#in = into;
+  }
+
+  onData(bytes: Uint8Array): void {
+    this.#out.onData(bytes);
+  }
+
+  onDrain(): void {
+    this.#in.onRoom();
+  }
+
+  onEnd(): void {
+    this.#out.onEnd();
+  }
+
+  onClose(): void {
+    this.#out.onEnd();
+  }
+}
