@@ -1,0 +1,234 @@
+// Connects to an upstream: resolve, check every address, connect to those very addresses, verify the certificate. What
+// comes out is ready to be written to; nothing is written before. wire.md sections 4 and 8, RFC 8305 for the pacing.
+
+import { lookup } from "node:dns";
+import type { SocketHandler } from "bun";
+import type { DestinationPolicy } from "../policy/destinations.ts";
+import type { Cancellable, UpstreamTarget } from "../proxy/ports.ts";
+import { cleartextRefusal, destinationRefusal } from "../proxy/refusals.ts";
+import { ProxyError } from "../values/errors.ts";
+import { SILENT, SocketWire, type WireSocket, wireEvents } from "./wire.ts";
+
+export interface DialOptions {
+  readonly destinations: DestinationPolicy;
+  /** Roots that replace the runtime's; undefined keeps those. */
+  readonly roots: readonly string[] | undefined;
+  /** Milliseconds for resolving and connecting. */
+  readonly dialMs: number;
+  /** Milliseconds for the TLS handshake. */
+  readonly tlsMs: number;
+}
+
+export interface DialOutcome {
+  onDialled(wire: SocketWire, privatePeer: boolean): void;
+  onRefused(error: ProxyError): void;
+}
+
+/** RFC 8305 section 5, Connection Attempt Delay. */
+const ATTEMPT_DELAY_MS = 250;
+
+/** One dial, however many addresses it takes. */
+export class Dial implements Cancellable {
+  readonly #target: UpstreamTarget;
+  readonly #privateOnly: boolean;
+  readonly #options: DialOptions;
+  readonly #outcome: DialOutcome;
+  readonly #attempts = new Set<AttemptWire>();
+  #addresses: string[] = [];
+  #next: ReturnType<typeof setTimeout> | undefined;
+  readonly #deadline: ReturnType<typeof setTimeout>;
+  #failure: ProxyError | undefined;
+  #over = false;
+
+  constructor(target: UpstreamTarget, privateOnly: boolean, options: DialOptions, outcome: DialOutcome) {
+    this.#target = target;
+    this.#privateOnly = privateOnly;
+    this.#options = options;
+    this.#outcome = outcome;
+    this.#deadline = setTimeout(() => this.#refuse(dialFailed("timed out")), options.dialMs);
+    const { authority } = target;
+    if (authority.kind === "name") this.#resolve(authority.host);
+    else queueMicrotask(() => this.#onAddresses([authority.host]));
+  }
+
+  cancel(): void {
+    this.#stop();
+  }
+
+  /** A connection is there; with TLS it still has to prove itself. */
+  onAttemptOpen(attempt: AttemptWire): void {
+    if (this.#over) return;
+    if (this.#target.scheme === "http") this.#win(attempt);
+  }
+
+  onAttemptSecured(attempt: AttemptWire): void {
+    if (!this.#over) this.#win(attempt);
+  }
+
+  onAttemptFailed(attempt: AttemptWire, error: ProxyError): void {
+    if (this.#over || !this.#attempts.delete(attempt)) return;
+    // A certificate problem says more than a refused connection on another address.
+    if (this.#failure === undefined || error.code === "certificate-rejected") this.#failure = error;
+    if (this.#addresses.length > 0) this.#tryNext();
+    else if (this.#attempts.size === 0) this.#refuse(this.#failure);
+  }
+
+  #resolve(host: string): void {
+    lookup(host, { all: true }, (error, found) => {
+      if (error !== null) this.#refuse(dialFailed("name not resolved", error));
+      else this.#onAddresses(found.map((entry) => entry.address));
+    });
+  }
+
+  #onAddresses(found: readonly string[]): void {
+    if (this.#over) return;
+    const { destinations } = this.#options;
+    const allowed = found.filter((address) => destinations.verdict(address) === "allowed");
+    if (allowed.length === 0) {
+      this.#refuse(found.length === 0 ? dialFailed("name has no address") : destinationRefusal());
+      return;
+    }
+    this.#addresses = this.#privateOnly
+      ? allowed.filter((address) => destinations.isPrivateOrLoopback(address))
+      : allowed;
+    if (this.#addresses.length === 0) this.#refuse(cleartextRefusal());
+    else this.#tryNext();
+  }
+
+  #tryNext(): void {
+    clearTimeout(this.#next);
+    const address = this.#addresses.shift();
+    if (address === undefined || this.#over) return;
+    const attempt = new AttemptWire(this, address);
+    this.#attempts.add(attempt);
+    const { authority, scheme } = this.#target;
+    const common = {
+      hostname: address,
+      port: authority.port,
+      allowHalfOpen: true,
+      data: attempt,
+      socket: dialEvents,
+    };
+    // rejectUnauthorized said outright: it wins over NODE_TLS_REJECT_UNAUTHORIZED in the environment.
+    const tls = {
+      serverName: authority.host,
+      rejectUnauthorized: true,
+      ...(this.#options.roots === undefined ? {} : { ca: [...this.#options.roots] }),
+    };
+    const opened =
+      scheme === "https" ? Bun.connect<SocketWire>({ ...common, tls }) : Bun.connect<SocketWire>(common);
+    opened.catch((error: unknown) => attempt.fail(dialFailed("not reached", error)));
+    if (this.#addresses.length > 0) this.#next = setTimeout(() => this.#tryNext(), ATTEMPT_DELAY_MS);
+  }
+
+  #win(attempt: AttemptWire): void {
+    this.#attempts.delete(attempt);
+    this.#stop();
+    attempt.won();
+    this.#outcome.onDialled(attempt, this.#options.destinations.isPrivateOrLoopback(attempt.address));
+  }
+
+  #refuse(error: ProxyError): void {
+    if (this.#over) return;
+    this.#stop();
+    this.#outcome.onRefused(error);
+  }
+
+  #stop(): void {
+    this.#over = true;
+    clearTimeout(this.#next);
+    clearTimeout(this.#deadline);
+    for (const attempt of this.#attempts) attempt.destroy();
+    this.#attempts.clear();
+  }
+
+  /** Milliseconds a handshake may take. */
+  get tlsMs(): number {
+    return this.#options.tlsMs;
+  }
+}
+
+/** The wire of a connection that is not ours to use yet. */
+class AttemptWire extends SocketWire {
+  readonly address: string;
+  #dial: Dial | undefined;
+  #handshakeDeadline: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(dial: Dial, address: string) {
+    super();
+    this.#dial = dial;
+    this.address = address;
+  }
+
+  onOpen(socket: WireSocket): void {
+    this.socket = socket;
+    if (this.#dial === undefined || this.closed) {
+      socket.terminate();
+      return;
+    }
+    this.#handshakeDeadline = setTimeout(() => this.fail(tlsTimeout()), this.#dial.tlsMs);
+    this.#dial.onAttemptOpen(this);
+  }
+
+  onHandshake(socket: WireSocket, success: boolean, error: Error | null): void {
+    if (success && socket.authorized) this.#dial?.onAttemptSecured(this);
+    else
+      this.fail(
+        new ProxyError("certificate-rejected", "the upstream's certificate could not be verified", error),
+      );
+  }
+
+  fail(error: ProxyError): void {
+    clearTimeout(this.#handshakeDeadline);
+    const dial = this.#dial;
+    this.#dial = undefined;
+    this.destroy();
+    dial?.onAttemptFailed(this, error);
+  }
+
+  won(): void {
+    clearTimeout(this.#handshakeDeadline);
+    this.#dial = undefined;
+    this.handler = SILENT;
+  }
+
+  override destroy(): void {
+    clearTimeout(this.#handshakeDeadline);
+    this.#dial = undefined;
+    // A socket that is still connecting is terminated as soon as it opens.
+    if (this.socket === undefined) this.closed = true;
+    else super.destroy();
+  }
+
+  override onSocketClose(): void {
+    if (this.#dial !== undefined) this.fail(dialFailed("closed during the handshake"));
+    else super.onSocketClose();
+  }
+}
+
+const dialEvents: SocketHandler<SocketWire> = {
+  ...wireEvents,
+  open(socket) {
+    if (socket.data instanceof AttemptWire) socket.data.onOpen(socket);
+  },
+  handshake(socket, success, error) {
+    if (socket.data instanceof AttemptWire) socket.data.onHandshake(socket, success, error);
+  },
+  connectError(socket, error) {
+    if (socket.data instanceof AttemptWire) socket.data.fail(dialFailed("not reached", error));
+  },
+};
+
+// One text for the client whatever went wrong: an errno would map the network behind the proxy.
+function dialFailed(what: string, cause?: unknown): ProxyError {
+  const reason = cause instanceof Error ? new Error(`${what} (${errorCode(cause)})`) : new Error(what);
+  return new ProxyError("dial-failed", "the upstream could not be reached", reason);
+}
+
+function tlsTimeout(): ProxyError {
+  return dialFailed("TLS handshake timed out");
+}
+
+function errorCode(error: Error): string {
+  return "code" in error && typeof error.code === "string" ? error.code : error.message;
+}

@@ -1,0 +1,28 @@
+// Which certificate authorities vouch for upstream servers: the runtime's list, and the operator's file beside it.
+// The runtime's `ca` option replaces its list, so both are passed. wire.md section 2 (tls.upstream_ca).
+
+import { readFileSync } from "node:fs";
+import { getCACertificates } from "node:tls";
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----/;
+
+/**
+ * @param file PEM with extra roots; undefined keeps the runtime's list alone
+ * @returns PEM texts, or undefined when the runtime's own list is to be used
+ * @throws Error of one line that names the file
+ */
+export function upstreamRoots(file: string | undefined): readonly string[] | undefined {
+  if (file === undefined) return undefined;
+  const extra = read(file);
+  if (!CERTIFICATE.test(extra)) throw new Error(`upstream CA ${file}: no PEM certificate in it`);
+  return [...getCACertificates("default"), extra];
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unreadable";
+    throw new Error(`upstream CA ${file}: cannot be read (${code})`);
+  }
+}

@@ -1,0 +1,181 @@
+// Idle upstream connections, by run, scheme and authority, and the way to new ones. A connection never serves two runs
+// and is dropped the moment anything arrives on it unasked. wire.md section 4.
+
+import type {
+  Cancellable,
+  Clock,
+  DialHandler,
+  Upstream,
+  Upstreams,
+  UpstreamTarget,
+  WireHandler,
+} from "../proxy/ports.ts";
+import { destinationRefusal } from "../proxy/refusals.ts";
+import type { RunContext } from "../run/run-context.ts";
+import type { ProxyError } from "../values/errors.ts";
+import { Dial, type DialOptions, type DialOutcome } from "./dial.ts";
+import type { SocketWire } from "./wire.ts";
+
+/** Many servers close at 60 s; a connection is given up before. */
+const MAX_IDLE_MS = 50_000;
+/** What is subtracted from an announced `Keep-Alive: timeout`: the answer to a race is not to run it. */
+const KEEP_ALIVE_MARGIN_MS = 1_000;
+/** Per run and authority; beyond it a returned connection is closed. */
+const MAX_IDLE_PER_TARGET = 256;
+
+export class UpstreamPool implements Upstreams {
+  readonly #options: DialOptions;
+  readonly #clock: Clock;
+  readonly #byRun = new Map<RunContext, Map<string, PooledUpstream[]>>();
+
+  constructor(options: DialOptions, clock: Clock) {
+    this.#options = options;
+    this.#clock = clock;
+  }
+
+  take(run: RunContext, target: UpstreamTarget, maxIdleMs: number): Upstream | undefined {
+    const idle = this.#byRun.get(run)?.get(target.key);
+    if (idle === undefined) return undefined;
+    const now = this.#clock.now();
+    // The last one returned is the freshest: if it is too old, all are.
+    const found = idle[idle.length - 1];
+    if (found === undefined || now >= found.expiresAt || now - found.idleSince >= maxIdleMs) return undefined;
+    idle.pop();
+    found.reused = true;
+    return found;
+  }
+
+  dial(run: RunContext, target: UpstreamTarget, privateOnly: boolean, handler: DialHandler): Cancellable {
+    return new Dial(target, privateOnly, this.#options, new Arrival(this, run, target, handler));
+  }
+
+  release(upstream: Upstream, keepAliveMs: number | undefined): void {
+    if (!(upstream instanceof PooledUpstream) || upstream.wire.closed) return;
+    const lifetime =
+      keepAliveMs === undefined ? MAX_IDLE_MS : Math.min(MAX_IDLE_MS, keepAliveMs - KEEP_ALIVE_MARGIN_MS);
+    const idle = this.#list(upstream);
+    if (lifetime <= 0 || idle.length >= MAX_IDLE_PER_TARGET || upstream.wire.backlog > 0) {
+      upstream.wire.close();
+      return;
+    }
+    upstream.idleSince = this.#clock.now();
+    upstream.expiresAt = upstream.idleSince + lifetime;
+    upstream.wire.handler = upstream;
+    upstream.wire.resume();
+    idle.push(upstream);
+  }
+
+  refusal(target: UpstreamTarget): ProxyError | undefined {
+    const { authority } = target;
+    if (authority.kind === "name") return undefined;
+    return this.#options.destinations.verdict(authority.host) === "denied" ? destinationRefusal() : undefined;
+  }
+
+  /** Closes what has been idle for too long. */
+  sweep(now: number): void {
+    for (const [run, targets] of this.#byRun) {
+      for (const [key, idle] of targets) {
+        let kept = 0;
+        for (const upstream of idle) {
+          if (now >= upstream.expiresAt) upstream.wire.close();
+          else idle[kept++] = upstream;
+        }
+        idle.length = kept;
+        if (kept === 0) targets.delete(key);
+      }
+      if (targets.size === 0) this.#byRun.delete(run);
+    }
+  }
+
+  destroy(): void {
+    for (const targets of this.#byRun.values()) {
+      for (const idle of targets.values()) for (const upstream of idle) upstream.wire.destroy();
+    }
+    this.#byRun.clear();
+  }
+
+  /** An idle connection said something or went away. */
+  discard(upstream: PooledUpstream): void {
+    const idle = this.#byRun.get(upstream.run)?.get(upstream.target.key);
+    const at = idle?.indexOf(upstream) ?? -1;
+    if (at >= 0) idle?.splice(at, 1);
+    upstream.wire.destroy();
+  }
+
+  #list(upstream: PooledUpstream): PooledUpstream[] {
+    let targets = this.#byRun.get(upstream.run);
+    if (targets === undefined) {
+      targets = new Map();
+      this.#byRun.set(upstream.run, targets);
+    }
+    let idle = targets.get(upstream.target.key);
+    if (idle === undefined) {
+      idle = [];
+      targets.set(upstream.target.key, idle);
+    }
+    return idle;
+  }
+}
+
+class PooledUpstream implements Upstream, WireHandler {
+  readonly wire: SocketWire;
+  readonly target: UpstreamTarget;
+  readonly run: RunContext;
+  readonly privatePeer: boolean;
+  readonly #pool: UpstreamPool;
+  reused = false;
+  idleSince = 0;
+  expiresAt = 0;
+
+  constructor(
+    pool: UpstreamPool,
+    run: RunContext,
+    target: UpstreamTarget,
+    wire: SocketWire,
+    privatePeer: boolean,
+  ) {
+    this.#pool = pool;
+    this.run = run;
+    this.target = target;
+    this.wire = wire;
+    this.privatePeer = privatePeer;
+  }
+
+  onData(): void {
+    this.#pool.discard(this);
+  }
+
+  onDrain(): void {
+    // Nothing is owed to an idle connection.
+  }
+
+  onEnd(): void {
+    this.#pool.discard(this);
+  }
+
+  onClose(): void {
+    this.#pool.discard(this);
+  }
+}
+
+class Arrival implements DialOutcome {
+  readonly #pool: UpstreamPool;
+  readonly #run: RunContext;
+  readonly #target: UpstreamTarget;
+  readonly #handler: DialHandler;
+
+  constructor(pool: UpstreamPool, run: RunContext, target: UpstreamTarget, handler: DialHandler) {
+    this.#pool = pool;
+    this.#run = run;
+    this.#target = target;
+    this.#handler = handler;
+  }
+
+  onDialled(wire: SocketWire, privatePeer: boolean): void {
+    this.#handler.onConnected(new PooledUpstream(this.#pool, this.#run, this.#target, wire, privatePeer));
+  }
+
+  onRefused(error: ProxyError): void {
+    this.#handler.onDialFailed(error);
+  }
+}
