@@ -1,0 +1,169 @@
+// Parsers of single settings, shared by the config file and the flags so that both accept the same spellings.
+// Text in, canonical value out; a bad one throws, and the message never shows a value that may be a secret.
+// wire.md sections 1 and 2.
+
+import { hostsForGrant, knownGrants } from "../policy/grants.ts";
+import { parseHostPattern } from "../policy/host-pattern.ts";
+import { canonicalHost } from "../values/authority.ts";
+import { parseCidr } from "../values/ip-address.ts";
+import { Secret } from "../values/secret.ts";
+import { didYouMean } from "./nearest.ts";
+
+/** The message is the end of a line that begins with the key or flag. */
+export class BadSetting extends Error {
+  override readonly name = "BadSetting";
+}
+
+/** Longest value that a message repeats. */
+const MAX_SHOWN = 80;
+
+/** The value in quotes, escaped and cut: for values that are no secrets. */
+export function shown(text: string): string {
+  return JSON.stringify(text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text);
+}
+
+/** 0 lets the operating system pick. */
+export function parseListenPort(text: string): number {
+  const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : -1;
+  if (port < 0 || port > 65535) throw new BadSetting(`${shown(text)} is no port, expected 0 to 65535`);
+  return port;
+}
+
+/** Address literal or name, canonical, without brackets. */
+export function parseHost(text: string): string {
+  try {
+    return canonicalHost(text).host;
+  } catch {
+    throw new BadSetting(`${shown(text)} is no address, expected an IP address or a host name`);
+  }
+}
+
+/** The pattern as written. */
+export function parsePattern(text: string): string {
+  // What stands before an @ may be a password.
+  if (text.includes("@"))
+    throw new BadSetting("a host pattern holds no @, expected a host such as api.example.com");
+  return checked(text, parseHostPattern);
+}
+
+/** The CIDR or address as written. */
+export function parseAllowedIp(text: string): string {
+  return checked(text, parseCidr);
+}
+
+/** The grant as written; it must expand to hosts. */
+export function parseGrant(text: string): string {
+  if (hostsForGrant(text).length > 0) return text;
+  const known = knownGrants();
+  const hint = didYouMean(text, known) || `, expected one of ${known.join(", ")}`;
+  throw new BadSetting(`unknown grant ${shown(text)}${hint}`);
+}
+
+/** One of a closed list. */
+export function parseChoice<T extends string>(text: string, choices: readonly T[]): T {
+  const found = choices.find((choice) => choice === text);
+  if (found !== undefined) return found;
+  throw new BadSetting(`${shown(text)} is not accepted, expected ${choices.join(" or ")}`);
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+const DURATION = /^(?:[0-9]{1,9}(?:\.[0-9]{1,3})?(?:ms|s|m|h)){1,4}$/;
+/** A week: beyond any use here, and far below the 2^31 ms at which timers wrap. */
+const MAX_DURATION_MS = 7 * 24 * 3_600_000;
+
+/** `500ms`, `10s`, `1m30s`, `1.5h`, as in Go; the unit may not be left out, but for zero. Milliseconds. */
+export function parseDuration(text: string, minMs: number): number {
+  if (text !== "0" && !DURATION.test(text)) {
+    throw new BadSetting(
+      `${shown(text)} is no duration, expected a number with its unit, such as 500ms, 10s or 15m`,
+    );
+  }
+  let total = 0;
+  for (const [, amount = "0", unit = ""] of text.matchAll(/([0-9.]+)(ms|s|m|h)/g)) {
+    total += Number(amount) * (UNITS[unit] ?? 0);
+  }
+  total = Math.round(total);
+  if (total < minMs || total > MAX_DURATION_MS) {
+    throw new BadSetting(
+      `${shown(text)} is out of range, expected ${minMs}ms to ${MAX_DURATION_MS / 3_600_000}h`,
+    );
+  }
+  return total;
+}
+
+/** A path as written. */
+export function parsePath(text: string): string {
+  if (text === "" || text.includes("\0")) throw new BadSetting("expected a path");
+  return text;
+}
+
+/** Visible ASCII: what survives a URL and a Proxy-Authorization field in every client. */
+const TOKEN = /^[\x21-\x7e]{1,512}$/;
+
+/** A proxy token; never shown. */
+export function parseToken(text: string): Secret {
+  if (!TOKEN.test(text)) {
+    throw new BadSetting(
+      "a token is 1 to 512 visible ASCII characters without spaces (the value is not shown)",
+    );
+  }
+  return new Secret(text);
+}
+
+/** A secret that becomes a field value (RFC 9110 section 5.5); never shown. */
+export function parseSecret(text: string): Secret {
+  if (text === "") throw new BadSetting("is empty");
+  if (/[\r\n]/.test(text)) throw new BadSetting("holds a line break, which no header field can carry");
+  if (/\p{Cc}/u.test(text) || /[^\0-\xff]/.test(text)) {
+    throw new BadSetting("holds a control character or one outside latin1, which no header field can carry");
+  }
+  if (text !== text.trim()) throw new BadSetting("begins or ends with white space");
+  return new Secret(text);
+}
+
+/** RFC 9110 section 5.6.2. */
+const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/;
+/** Fields that belong to one connection or decide where a message ends: RFC 9110 section 7.6.1, RFC 9112 section 6. */
+const NOT_INJECTABLE = new Set([
+  ...["host", "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings"],
+  ...["content-length", "expect"],
+]);
+
+/** Name of a field that may carry a credential, as written. */
+export function parseFieldName(text: string): string {
+  if (!FIELD_NAME.test(text)) throw new BadSetting(`${shown(text)} is no header name`);
+  const key = text.toLowerCase();
+  if (NOT_INJECTABLE.has(key) || key.startsWith("proxy-")) {
+    throw new BadSetting(
+      `${shown(text)} cannot carry a credential: it governs the connection or the framing`,
+    );
+  }
+  return text;
+}
+
+/** A web origin as browsers send it: scheme, host, port, no path. */
+export function parseOrigin(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const plain = url !== undefined && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
+  if (url === undefined || !plain || text.endsWith("/")) {
+    throw new BadSetting("is no origin, expected scheme and host such as https://app.example.com");
+  }
+  return url.origin;
+}
+
+/** Name of an environment variable. */
+export function parseVariable(text: string): string {
+  if (/^[A-Za-z_][A-Za-z0-9_]{0,254}$/.test(text)) return text;
+  // It may be the secret itself, put here by mistake.
+  throw new BadSetting("is no variable name, expected letters, digits and _, such as GITHUB_TOKEN");
+}
+
+function checked(text: string, parse: (text: string) => unknown): string {
+  try {
+    parse(text);
+    return text;
+  } catch (error) {
+    if (error instanceof Error) throw new BadSetting(error.message);
+    throw error;
+  }
+}

@@ -1,0 +1,41 @@
+// What a log line may not show: control characters, unbounded text, and a token in the path of a local endpoint.
+// Pure functions on strings. wire.md section 12.
+
+/**
+ * Unicode Cc (C0, DEL, C1), the two line separators, and the marks that reverse the direction of text: each can
+ * forge a second line, or hide a part of this one in a terminal.
+ */
+const UNSAFE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
+const ALL_UNSAFE = new RegExp(UNSAFE, "gu");
+
+/** The text without control characters. */
+export function clean(text: string): string {
+  return UNSAFE.test(text) ? text.replace(ALL_UNSAFE, "") : text;
+}
+
+/** The text cut to `max` characters, the last of them an ellipsis when something was cut. */
+export function bound(text: string, max: number): string {
+  return text.length > max ? `${text.slice(0, max - 1)}…` : text;
+}
+
+/** Endpoints whose first path segment may be the token of a run (wire.md sections 9 and 10). */
+const TOKEN_ENDPOINT = /^\/(?:mcp|relay)\//;
+/** The shape of every token this program makes: 32 bytes in hex (wire.md section 13). */
+const OWN_TOKEN = /^[0-9a-f]{64}$/i;
+
+/**
+ * `/relay/<token>/name/x` becomes `/relay/[token]/name/x`.
+ * @param local whether the proxy may be the one that answers this path. There a first segment that is not in `names` counts
+ *   as a token, since a mistyped name is a smaller loss than a token in a log. Inside a tunnel the path
+ *   is somebody else's, and only what has the shape of our own tokens is hidden.
+ * @param names configured relay and MCP server names
+ */
+export function redactPath(path: string, local: boolean, names: ReadonlySet<string>): string {
+  if (!TOKEN_ENDPOINT.test(path)) return path;
+  const start = path.indexOf("/", 1) + 1;
+  const slash = path.indexOf("/", start);
+  const end = slash < 0 ? path.length : slash;
+  const segment = path.slice(start, end);
+  if (segment === "" || names.has(segment)) return path;
+  return local || OWN_TOKEN.test(segment) ? `${path.slice(0, start)}[token]${path.slice(end)}` : path;
+}

@@ -1,0 +1,176 @@
+import { describe, expect, test } from "bun:test";
+import {
+  BadSetting,
+  parseAllowedIp,
+  parseDuration,
+  parseFieldName,
+  parseHost,
+  parseListenPort,
+  parseOrigin,
+  parsePattern,
+  parseSecret,
+  parseToken,
+  parseVariable,
+} from "../../src/config/setting.ts";
+
+type Parse = (text: string) => unknown;
+
+const tables: readonly {
+  name: string;
+  parse: Parse;
+  good: readonly (readonly [string, unknown])[];
+  bad: readonly string[];
+}[] = [
+  {
+    name: "listen port",
+    parse: parseListenPort,
+    good: [
+      ["0", 0],
+      ["8080", 8080],
+      ["65535", 65535],
+    ],
+    bad: ["", "65536", "-1", "+1", "1.5", "0x50", "80 ", "eighty", "999999"],
+  },
+  {
+    name: "bind address",
+    parse: parseHost,
+    good: [
+      ["127.0.0.1", "127.0.0.1"],
+      ["::", "::"],
+      ["[::1]", "::1"],
+      ["LOCALHOST", "localhost"],
+    ],
+    bad: ["", "*", "127.0.0.1:80", "http://x", "a b", "127.1", "fe80::1%eth0"],
+  },
+  {
+    name: "duration",
+    parse: (text) => parseDuration(text, 0),
+    good: [
+      ["0", 0],
+      ["500ms", 500],
+      ["10s", 10_000],
+      ["15m", 900_000],
+      ["1h", 3_600_000],
+      ["1m30s", 90_000],
+      ["1.5s", 1_500],
+      ["168h", 604_800_000],
+    ],
+    bad: ["", "10", "10 s", "s", "-1s", "1d", "169h", "1e3s", "1s1s1s1s1s", "1.s", "9999999999s"],
+  },
+  {
+    name: "credential header",
+    parse: parseFieldName,
+    good: [
+      ["Authorization", "Authorization"],
+      ["x-api-key", "x-api-key"],
+      ["Cookie", "Cookie"],
+    ],
+    bad: [
+      ...[
+        "",
+        "X Api",
+        "X:Y",
+        "X\r\nY",
+        "Üb",
+        "Host",
+        "content-length",
+        "Transfer-Encoding",
+        "CONNECTION",
+        "Upgrade",
+      ],
+      ...[
+        "Proxy-Authorization",
+        "proxy-connection",
+        "TE",
+        "Trailer",
+        "Keep-Alive",
+        "HTTP2-Settings",
+        "Expect",
+      ],
+    ],
+  },
+  {
+    name: "host pattern",
+    parse: parsePattern,
+    good: [
+      ["api.example.com", "api.example.com"],
+      ["*.Example.com:8443", "*.Example.com:8443"],
+      ["[::1]:80", "[::1]:80"],
+    ],
+    bad: [
+      "",
+      "a b",
+      "a/b",
+      "https://a.example",
+      "u@a.example",
+      "a.*.example",
+      "*",
+      "a.example:0",
+      "a.example:x",
+    ],
+  },
+  {
+    name: "allowed address",
+    parse: parseAllowedIp,
+    good: [
+      ["127.0.0.1", "127.0.0.1"],
+      ["10.0.0.0/8", "10.0.0.0/8"],
+      ["fd00::/8", "fd00::/8"],
+    ],
+    bad: ["", "10.0.0.1/8", "10.0.0.0/33", "localhost", "10.0.0", "::/129"],
+  },
+  {
+    name: "origin",
+    parse: parseOrigin,
+    good: [
+      ["https://app.example.com", "https://app.example.com"],
+      ["http://localhost:3000", "http://localhost:3000"],
+    ],
+    bad: [
+      "",
+      "null",
+      "*",
+      "app.example.com",
+      "https://app.example.com/",
+      "https://a.example/x",
+      "https://u:p@a.example",
+      "file:///x",
+    ],
+  },
+  {
+    name: "variable",
+    parse: parseVariable,
+    good: [["GITHUB_TOKEN", "GITHUB_TOKEN"]],
+    bad: ["", "A-B", "1A", "$A", "A=B"],
+  },
+];
+
+for (const { name, parse, good, bad } of tables) {
+  describe(name, () => {
+    for (const [text, value] of good)
+      test(`takes ${JSON.stringify(text)}`, () => expect(parse(text)).toBe(value));
+    for (const text of bad) {
+      test(`refuses ${JSON.stringify(text)} in one line`, () => {
+        expect(() => parse(text)).toThrow(BadSetting);
+        expect(() => parse(text)).toThrow(/^[^\r\n]+$/);
+      });
+    }
+  });
+}
+
+describe("secrets", () => {
+  const cases: readonly (readonly [string, Parse, readonly string[], readonly string[]])[] = [
+    ["token", parseToken, ["a", "x".repeat(512), "a:b@c/d?"], ["", "a b", "a\n", "ü", "x".repeat(513)]],
+    ["value", parseSecret, ["a b", "Bearer x", "é"], ["", " a", "a ", "a\n", "a\rb", "a\0b", "a\tb", "€"]],
+  ];
+  for (const [name, parse, good, bad] of cases) {
+    for (const text of good)
+      test(`${name} takes ${JSON.stringify(text)}`, () => expect(String(parse(text))).toBe("[secret]"));
+    for (const text of bad)
+      test(`${name} refuses ${JSON.stringify(text)}`, () => expect(() => parse(text)).toThrow(BadSetting));
+  }
+});
+
+test("a message repeats a long value only in part", () => {
+  expect(() => parseListenPort("9".repeat(10_000))).toThrow(/^.{1,200}$/);
+});
