@@ -1,0 +1,157 @@
+// The flags of serve: one table from which the help text, the strict reader and the settings come, so that they
+// cannot differ. What a value may be is decided by config/setting.ts, as for the file. wire.md section 1.
+
+import type { ArgsDef } from "citty";
+import type { Flags } from "../config/load.ts";
+import { LOG_FORMATS, LOG_LEVELS, POLICIES } from "../config/schema.ts";
+import {
+  BadSetting,
+  parseAllowedIp,
+  parseChoice,
+  parseDuration,
+  parseGrant,
+  parseHost,
+  parseListenPort,
+  parsePath,
+  parsePattern,
+  parseToken,
+} from "../config/setting.ts";
+import { type FlagShape, readFlags, UsageError } from "./argv.ts";
+
+interface ServeFlag {
+  readonly description: string;
+  /** Shown in the help text as the value; a flag without it takes none. */
+  readonly hint?: string;
+  readonly repeatable?: true;
+  /** What this occurrence adds. Throws BadSetting. */
+  readonly read: (text: string, soFar: ServeOptions) => Partial<ServeOptions>;
+}
+
+/** What the command line of serve says. */
+export interface ServeOptions extends Flags {
+  /** The config file. */
+  readonly config?: string | undefined;
+}
+
+const FLAGS: Readonly<Record<string, ServeFlag>> = {
+  config: {
+    hint: "file",
+    description: "Config file in YAML (also MOAT_PROXY_CONFIG)",
+    read: (text) => ({ config: parsePath(text) }),
+  },
+  port: {
+    hint: "n",
+    description: "Port to listen on; 0, the default, picks a free one",
+    read: (text) => ({ port: parseListenPort(text) }),
+  },
+  bind: {
+    hint: "addr",
+    description: "Address to listen on, by default 127.0.0.1",
+    read: (text) => ({ host: parseHost(text) }),
+  },
+  "auth-token": {
+    hint: "token",
+    description: "Token that clients must present; safer in MOAT_PROXY_AUTH_TOKEN",
+    read: (text) => ({ authToken: parseToken(text) }),
+  },
+  "no-auth": {
+    description: "Ask for no token, even on an address that others can reach",
+    read: () => ({ noAuth: true }),
+  },
+  "ca-dir": {
+    hint: "dir",
+    description: "Directory of ca.crt and ca.key, by default ~/.moat/proxy/ca",
+    read: (text) => ({ caDir: parsePath(text) }),
+  },
+  "no-intercept": {
+    description: "No CA: CONNECT becomes an opaque tunnel without credentials",
+    read: () => ({ noIntercept: true }),
+  },
+  policy: {
+    hint: POLICIES.join("|"),
+    description: "strict allows only --allow and --grant; permissive, the default, allows all",
+    read: (text) => ({ policy: parseChoice(text, POLICIES) }),
+  },
+  allow: {
+    hint: "pattern",
+    repeatable: true,
+    description: "Host that strict allows: api.example.com, *.example.com, host:port",
+    read: (text, { allow = [] }) => ({ allow: [...allow, parsePattern(text)] }),
+  },
+  grant: {
+    hint: "name",
+    repeatable: true,
+    description: "Named group of hosts that strict allows, such as github",
+    read: (text, { grants = [] }) => ({ grants: [...grants, parseGrant(text)] }),
+  },
+  "allow-ip": {
+    hint: "cidr",
+    repeatable: true,
+    description: "Addresses exempt from the built-in deny list, such as 127.0.0.1",
+    read: (text, { allowIps = [] }) => ({ allowIps: [...allowIps, parseAllowedIp(text)] }),
+  },
+  "upstream-ca": {
+    hint: "file",
+    description: "PEM file with further roots for verifying upstream servers",
+    read: (text) => ({ upstreamCa: parsePath(text) }),
+  },
+  "ready-file": {
+    hint: "file",
+    description: "Written once listening: JSON with url, port, pid and ca_cert",
+    read: (text) => ({ readyFile: parsePath(text) }),
+  },
+  "drain-timeout": {
+    hint: "time",
+    description: "How long running requests may take after SIGTERM, by default 5s",
+    read: (text) => ({ drainMs: parseDuration(text, 0) }),
+  },
+  "log-level": {
+    hint: LOG_LEVELS.join("|"),
+    description: "Least level to log, by default info",
+    read: (text) => ({ logLevel: parseChoice(text, LOG_LEVELS) }),
+  },
+  "log-format": {
+    hint: LOG_FORMATS.join("|"),
+    description: "text, the default, or json: one object a line",
+    read: (text) => ({ logFormat: parseChoice(text, LOG_FORMATS) }),
+  },
+};
+
+/** Flags of wire.md section 1 that come later. */
+const LATER = ["auth-token-file", "token-out", "advertise-host", "control", "log-output"];
+
+const SHAPES: ReadonlyMap<string, FlagShape> = new Map(
+  Object.entries(FLAGS).map(([name, { hint, repeatable }]) => [
+    name,
+    { takesValue: hint !== undefined, repeatable: repeatable === true },
+  ]),
+);
+
+/** For citty's help text. */
+export const serveArgs: ArgsDef = Object.fromEntries(
+  Object.entries(FLAGS).map(([name, { hint, repeatable, description }]) => {
+    const text = repeatable ? `${description} (repeatable)` : description;
+    return hint === undefined
+      ? [name, { type: "boolean" as const, description: text }]
+      : [name, { type: "string" as const, valueHint: hint, description: text }];
+  }),
+);
+
+/** @throws UsageError one line that names the flag, the value unless it is secret, and what was expected */
+export function readServeFlags(args: readonly string[]): ServeOptions {
+  let options: ServeOptions = {};
+  for (const [name, texts] of readFlags(args, SHAPES, LATER)) {
+    for (const text of texts) {
+      try {
+        options = { ...options, ...FLAGS[name]?.read(text, options) };
+      } catch (error) {
+        if (error instanceof BadSetting) throw new UsageError(`--${name}: ${error.message}`);
+        throw error;
+      }
+    }
+  }
+  if (options.noAuth && options.authToken !== undefined) {
+    throw new UsageError("--no-auth: excludes --auth-token, expected one of them");
+  }
+  return options;
+}
