@@ -63,6 +63,7 @@ export class HeadParser {
   readonly #type: number;
   readonly #maxBytes: number;
   #early: string[] = [];
+  #earlyUrl = "";
   #head: RawHead | undefined;
   #started = false;
 
@@ -70,9 +71,10 @@ export class HeadParser {
   constructor(kind: "request" | "response", maxBytes: number) {
     this.#type = kind === "request" ? HTTPParser.REQUEST : HTTPParser.RESPONSE;
     this.#maxBytes = maxBytes;
-    // Beyond 32 fields llhttp reports them in groups, before the head is complete.
-    this.#parser[HTTPParser.kOnHeaders] = (fields: string[]): void => {
+    // Beyond 32 fields llhttp reports them in groups, before the head is complete; the target comes with the first.
+    this.#parser[HTTPParser.kOnHeaders] = (fields: string[], url: string): void => {
       for (const text of fields) this.#early.push(text);
+      this.#earlyUrl ||= url;
     };
     this.#parser[HTTPParser.kOnHeadersComplete] = (
       major: number,
@@ -89,7 +91,7 @@ export class HeadParser {
         minor,
         fields: all,
         method: method === undefined || method === null ? "" : (allMethods[method] ?? ""),
-        url: url ?? "",
+        url: url || this.#earlyUrl,
         status: status ?? 0,
         reason: reason ?? "",
       };
@@ -103,7 +105,7 @@ export class HeadParser {
     if (head === undefined) return undefined;
     this.#head = undefined;
     this.#started = false;
-    if (this.#early.length > 0) this.#early = [];
+    this.#forget();
     return head;
   }
 
@@ -111,7 +113,12 @@ export class HeadParser {
   reset(): void {
     this.#head = undefined;
     this.#started = false;
-    this.#early = [];
+    this.#forget();
+  }
+
+  #forget(): void {
+    if (this.#early.length > 0) this.#early = [];
+    this.#earlyUrl = "";
   }
 
   /** Feeds bytes; returns how many of them belong to the head. Throws LlhttpError. */

@@ -40,7 +40,7 @@ export class RequestHeadReader {
     if (this.#fed > MAX_HEAD_BYTES) throw tooLarge();
     const raw = this.#parser.take();
     if (raw === undefined) return used;
-    if (this.#line.verdict === "foreign") throw new ProxyError("malformed-request", "malformed request line");
+    if (!this.#line.matches(raw)) throw new ProxyError("malformed-request", "malformed request line");
     this.#line.reset();
     this.#fed = 0;
     // RFC 9112 section 2.5: a major version we do not speak; HTTP/0.9 has no fields and no framing to trust.
@@ -105,42 +105,45 @@ export class ResponseHeadReader {
     return head;
   }
 
-  /** Forgets a half-read head: its connection is gone, the next one starts afresh. */
+  /** Forgets a half-read or malformed head: its connection is gone, the next one starts afresh. */
   reset(): void {
-    if (this.#fed === 0) return;
     this.#fed = 0;
     this.#parser.reset();
   }
 }
 
-// llhttp reads "GET / RTSP/1.0" and "SOURCE / ICE/1.0" as HTTP and does not say so. The protocol name is therefore
-// read off the bytes: the last eight characters of the request line, whatever the split.
+// llhttp reads "GET / RTSP/1.0" and "SOURCE / ICE/1.0" as HTTP, takes several spaces for one, and does not say so.
+// The line itself is therefore held against what was read from it: its length and its last nine characters.
 class RequestLineGuard {
   #tail = "";
-  #begun = false;
-  verdict: "unknown" | "http" | "foreign" = "unknown";
+  #length = 0;
+  #ended = false;
 
   feed(bytes: Uint8Array): void {
-    if (this.verdict !== "unknown") return;
+    if (this.#ended) return;
     let start = 0;
-    if (!this.#begun) {
+    if (this.#length === 0) {
       // RFC 9112 section 2.2: empty lines before the request line are ignored.
       while (start < bytes.length && (bytes[start] === CR || bytes[start] === LF)) start++;
-      if (start === bytes.length) return;
-      this.#begun = true;
     }
     const end = bytes.indexOf(LF, start);
     const stop = end < 0 ? bytes.length : end;
+    this.#length += stop - start;
     const from = Math.max(start, stop - PROTOCOL_LENGTH);
     this.#tail = (this.#tail + latin1(bytes, from, stop)).slice(-PROTOCOL_LENGTH);
-    if (end < 0) return;
-    this.verdict = this.#tail.startsWith("HTTP/") ? "http" : "foreign";
+    this.#ended = end >= 0;
+  }
+
+  /** RFC 9112 section 3: method SP request-target SP HTTP-version CRLF, and nothing more. */
+  matches(raw: RawHead): boolean {
+    const expected = raw.method.length + 1 + raw.url.length + 1 + PROTOCOL_LENGTH;
+    return this.#length === expected && this.#tail.startsWith("HTTP/");
   }
 
   reset(): void {
     this.#tail = "";
-    this.#begun = false;
-    this.verdict = "unknown";
+    this.#length = 0;
+    this.#ended = false;
   }
 }
 
