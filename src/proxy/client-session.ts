@@ -16,7 +16,6 @@ import type { Current } from "./plan-exchange.ts";
 import type { Cancellable, UpstreamTarget, Wire, WireHandler } from "./ports.ts";
 import { Recorder } from "./recorder.ts";
 import { errorReply, type Reply, replyBytes } from "./replies.ts";
-import { displayAuthority } from "./route.ts";
 import type { Live, Peer, SessionDeps } from "./session-deps.ts";
 import { move, type SessionState } from "./session-state.ts";
 import { MAX_WAIT_MS } from "./suspend.ts";
@@ -281,7 +280,7 @@ export class ClientSession
     this.requests++;
     const pinned = this.#pinned;
     const type = pinned === undefined && head.method !== "CONNECT" ? "http" : "connect";
-    const host = pinned === undefined ? "" : displayAuthority(pinned);
+    const host = pinned?.display ?? "";
     const record = this.#recorder.begin(head, this.#peer, type, host);
     const framing = requestFraming(head);
     const options = connectionOptions(head.headers, "malformed-request");
@@ -369,6 +368,7 @@ export class ClientSession
     this.#wait?.cancel();
     this.#wait = undefined;
     this.intake.takeAll();
+    this.#exchange.close();
     // A CONNECT to a plain port that no request followed.
     this.#recorder.end(200, 0, 0);
     this.#deps.live.delete(this);

@@ -12,7 +12,7 @@ import type { Cancellable, UpstreamTarget } from "./ports.ts";
 import { pathOf } from "./record.ts";
 import { runRefusal } from "./refusals.ts";
 import type { Reply } from "./replies.ts";
-import { displayAuthority, route, upstreamTarget } from "./route.ts";
+import { route, upstreamTarget } from "./route.ts";
 import type { Peer, SessionDeps } from "./session-deps.ts";
 import { suspend } from "./suspend.ts";
 
@@ -103,12 +103,12 @@ function dispatch(
     case "local":
       return { kind: "reply", reply: answerLocally(current, deps) };
     case "connect":
-      record.host = displayAuthority(upstreamTarget("https", way.authority));
+      record.host = upstreamTarget("https", way.authority).display;
       record.path = "";
       if (current.framing.kind !== "none") throw new ProxyError("malformed-request", "CONNECT has no body");
       return { kind: "connect", authority: way.authority, run };
     case "forward":
-      record.host = displayAuthority(way.target);
+      record.host = way.target.display;
       if (way.path !== head.target) record.path = pathOf(way.path);
       return {
         kind: "exchange",

@@ -11,7 +11,7 @@ import type { ExchangeRequest } from "./exchange/request-side.ts";
 import type { Upstreams } from "./ports.ts";
 import type { RequestRecord } from "./record.ts";
 import { policyRefusal } from "./refusals.ts";
-import { displayAuthority, type Route } from "./route.ts";
+import type { Route } from "./route.ts";
 
 /** A request whose head has been read. */
 export interface Current {
@@ -31,7 +31,7 @@ export function planExchange(
 ): ExchangeRequest {
   const { head, framing, options, record } = current;
   const { target, path, host } = route;
-  if (!run.policy.allows(target.authority)) throw policyRefusal(inTunnel, displayAuthority(target));
+  if (!run.policy.allows(target.authority)) throw policyRefusal(inTunnel, target.display);
   const refusal = upstreams.refusal(target);
   if (refusal !== undefined) throw refusal;
   const webSocket = asksForWebSocket(head.headers, options);

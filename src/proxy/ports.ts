@@ -49,6 +49,8 @@ export interface UpstreamTarget {
   readonly authority: Authority;
   /** `scheme://host:port`, canonical. */
   readonly key: string;
+  /** The authority as a Host field or a record shows it: the scheme's default port left out. */
+  readonly display: string;
 }
 
 /** An upstream connection, verified where the scheme asks for it. */

@@ -20,14 +20,10 @@ export type Route =
     };
 
 export function upstreamTarget(scheme: "http" | "https", authority: Authority): UpstreamTarget {
-  return { scheme, authority, key: `${scheme}://${formatAuthority(authority)}` };
-}
-
-/** The authority as a Host field or a record shows it: the scheme's default port left out. */
-export function displayAuthority(target: UpstreamTarget): string {
-  const { authority, scheme } = target;
-  if (authority.port !== defaultPort(scheme)) return formatAuthority(authority);
-  return authority.kind === "ipv6" ? `[${authority.host}]` : authority.host;
+  const full = formatAuthority(authority);
+  const isDefault = authority.port === defaultPort(scheme);
+  const display = isDefault ? full.slice(0, full.lastIndexOf(":")) : full;
+  return { scheme, authority, key: `${scheme}://${full}`, display };
 }
 
 /**
@@ -62,7 +58,7 @@ function routeOuter(head: RequestHead): Route {
 function routeInner(head: RequestHead, pinned: UpstreamTarget): Route {
   if (head.method === "CONNECT") throw new ProxyError("malformed-request", "CONNECT inside a tunnel");
   const target = parseTarget(head);
-  const host = hostAuthority(head, defaultPort(pinned.scheme));
+  const host = innerHost(head, pinned);
   if (target.form === "absolute") {
     if (target.scheme !== pinned.scheme || !sameAuthority(target.authority, pinned.authority))
       throw misdirected();
@@ -74,8 +70,15 @@ function routeInner(head: RequestHead, pinned: UpstreamTarget): Route {
     kind: "forward",
     target: pinned,
     path,
-    host: host === undefined ? displayAuthority(pinned) : undefined,
+    host: host === undefined ? pinned.display : undefined,
   };
+}
+
+/** The Host of an inner request. Nearly all spell it as the CONNECT did, and then it needs no parsing. */
+function innerHost(head: RequestHead, pinned: UpstreamTarget): Authority | undefined {
+  if (head.headers.get("host") === pinned.display && head.headers.count("host") === 1)
+    return pinned.authority;
+  return hostAuthority(head, defaultPort(pinned.scheme));
 }
 
 function misdirected(): ProxyError {

@@ -10,6 +10,7 @@ import { ProxyError } from "../../values/errors.ts";
 import type { Cancellable, Clock, DialHandler, Upstream, Upstreams, Wire, WireHandler } from "../ports.ts";
 import { cleartextRefusal } from "../refusals.ts";
 import { MAX_WAIT_MS, refreshAll, suspend } from "../suspend.ts";
+import { authenticatesConnection } from "./pinning.ts";
 import { type ExchangeRequest, isRepeatable, needsPrivatePeer, upstreamHead } from "./request-side.ts";
 import { ResponseSide } from "./response-side.ts";
 
@@ -50,6 +51,9 @@ export class Exchange implements WireHandler, DialHandler {
   #headBytes: Uint8Array | undefined;
   #wait: Cancellable | undefined;
   #upstream: Upstream | undefined;
+  /** Authenticated by NTLM or Negotiate: this session's until it ends. */
+  #own: Upstream | undefined;
+  #pinning = false;
   #acceptedBefore = 0;
   #bodyStarted = false;
   #bodyDone = false;
@@ -149,6 +153,12 @@ export class Exchange implements WireHandler, DialHandler {
     this.#upstream?.wire.resume();
   }
 
+  /** The session is over. */
+  close(): void {
+    this.abort();
+    this.#dropOwn();
+  }
+
   /** Gives up: the client has gone, a deadline has passed, or the run was revoked. */
   abort(): void {
     this.#wait?.cancel();
@@ -179,6 +189,10 @@ export class Exchange implements WireHandler, DialHandler {
   }
 
   onData(bytes: Uint8Array): void {
+    if (this.#phase !== "open") {
+      this.#dropOwn();
+      return;
+    }
     const response = this.#response;
     let rest: Uint8Array;
     try {
@@ -200,7 +214,9 @@ export class Exchange implements WireHandler, DialHandler {
   }
 
   onEnd(): void {
-    if (this.#response.end()) {
+    if (this.#phase !== "open") {
+      this.#dropOwn();
+    } else if (this.#response.end()) {
       this.#client.flush();
       this.#finish(true);
     } else {
@@ -210,7 +226,8 @@ export class Exchange implements WireHandler, DialHandler {
 
   // Gone without a FIN: a body that ends with the connection may have been cut.
   onClose(): void {
-    if (this.#response.complete) this.#finish(true);
+    if (this.#phase !== "open") this.#dropOwn();
+    else if (this.#response.complete) this.#finish(true);
     else this.#lost();
   }
 
@@ -232,9 +249,7 @@ export class Exchange implements WireHandler, DialHandler {
     this.deadline = NEVER;
     const { run, target } = request;
     const privateOnly = needsPrivatePeer(request);
-    const idle = this.#retried
-      ? undefined
-      : this.#upstreams.take(run, target, isRepeatable(request) ? ANY_AGE : FRESH_MS);
+    const idle = this.#idleUpstream(request);
     if (idle === undefined) {
       this.#wait = this.#upstreams.dial(run, target, privateOnly, this);
     } else if (privateOnly && !idle.privatePeer) {
@@ -246,11 +261,32 @@ export class Exchange implements WireHandler, DialHandler {
     }
   }
 
+  // The pinned connection said something unasked, or went away, between two requests.
+  #dropOwn(): void {
+    this.#own?.wire.destroy();
+    this.#own = undefined;
+  }
+
+  #idleUpstream(request: ExchangeRequest): Upstream | undefined {
+    const { run, target } = request;
+    const own = this.#own;
+    this.#own = undefined;
+    if (own !== undefined && own.run === run && own.target.key === target.key && !own.wire.closed) {
+      this.#pinning = true;
+      return own;
+    }
+    own?.wire.destroy();
+    this.#pinning = false;
+    if (this.#retried) return undefined;
+    return this.#upstreams.take(run, target, isRepeatable(request) ? ANY_AGE : FRESH_MS);
+  }
+
   #attach(upstream: Upstream): void {
     const request = this.#request as ExchangeRequest; // set by start(), cleared only by #reset()
     const { wire } = upstream;
     try {
       this.#headBytes ??= upstreamHead(request);
+      this.#pinning ||= authenticatesConnection(request.head.headers);
     } catch (error) {
       this.#upstreams.release(upstream, undefined);
       this.#fail(asProxyError(error));
@@ -304,10 +340,12 @@ export class Exchange implements WireHandler, DialHandler {
     const sent = bodyDone && upstream?.wire.backlog === 0;
     const reusable = !poisoned && sent && response.upstreamPersists;
     const { keepAliveMs } = response;
+    this.#pinning ||= response.asksForConnectionAuth;
     this.#reset();
     if (upstream !== undefined) {
-      if (reusable) this.#upstreams.release(upstream, keepAliveMs);
-      else upstream.wire.destroy();
+      if (!reusable) upstream.wire.destroy();
+      else if (this.#pinning) this.#own = upstream;
+      else this.#upstreams.release(upstream, keepAliveMs);
     }
     this.#owner.onAnswered(bodyDone);
   }

@@ -15,6 +15,7 @@ import { ResponseHeadReader } from "../../http1/message-reader.ts";
 import { chunkBytes, lastChunkBytes, responseHeadBytes } from "../../http1/write-head.ts";
 import { ProxyError } from "../../values/errors.ts";
 import type { Wire } from "../ports.ts";
+import { asksForConnectionAuth } from "./pinning.ts";
 
 /** What the answer has to know of its request. */
 export interface ResponseContext {
@@ -31,6 +32,7 @@ export interface ResponseOwner {
 
 const SWITCHING_PROTOCOLS = 101;
 const CONTINUE = 100;
+const UNAUTHORIZED = 401;
 /** `Keep-Alive: timeout=5` (RFC 2068 section 19.7.1.1, still in use). */
 const KEEP_ALIVE_TIMEOUT = /(?:^|[,\s])timeout=([0-9]{1,6})(?:$|[,\s])/i;
 
@@ -54,6 +56,8 @@ export class ResponseSide implements BodySink {
   upstreamPersists = false;
   /** The client's connection ends with this answer. */
   closesClient = false;
+  /** The upstream wants its connection authenticated. */
+  asksForConnectionAuth = false;
   /** What the upstream announced in Keep-Alive, milliseconds. */
   keepAliveMs: number | undefined;
 
@@ -79,6 +83,7 @@ export class ResponseSide implements BodySink {
     this.upstreamPersists = false;
     this.closesClient = false;
     this.keepAliveMs = undefined;
+    this.asksForConnectionAuth = false;
   }
 
   /** Reads until the answer is complete or the bytes are used up; returns what was not used. Throws ProxyError. */
@@ -134,6 +139,7 @@ export class ResponseSide implements BodySink {
   #onFinal(head: ResponseHead, options: ConnectionOptions): void {
     const framing = responseFraming(head, this.#context.method);
     this.#readPersistence(head, options, framing);
+    if (head.status === UNAUTHORIZED) this.asksForConnectionAuth = asksForConnectionAuth(head.headers);
     const needsFraming = framing.kind === "chunked" || framing.kind === "close";
     this.#chunked = needsFraming && this.#context.minor === 1;
     this.closesClient = (needsFraming && !this.#chunked) || !this.#owner.clientPersists();
@@ -156,6 +162,8 @@ export class ResponseSide implements BodySink {
   }
 
   #queueHead(head: ResponseHead, options: ConnectionOptions, connection: ClientConnection): void {
+    // RFC 9110 section 8.6: these have no content, and a length would make a client wait for it.
+    if (head.status < 200 || head.status === 204) head.headers.remove("content-length");
     forwardResponse(head.headers, options, this.#chunked, connection);
     this.#client.queue(responseHeadBytes(head.status, head.reason, head.headers));
   }
