@@ -2,7 +2,7 @@
 // decides nothing about a request.
 
 import { type OpenedCa, openCa } from "./config/ca-files.ts";
-import type { Config, CredentialConfig, SourceConfig } from "./config/config.ts";
+import { type Config, type CredentialConfig, DEFAULT_LIMITS, type SourceConfig } from "./config/config.ts";
 import { EnvSource } from "./credentials/env.ts";
 import type { CredentialSource } from "./credentials/source.ts";
 import { StaticSource } from "./credentials/static.ts";
@@ -14,6 +14,7 @@ import { createRequestIds } from "./log/request-id.ts";
 import { createRequestLog } from "./log/request-log.ts";
 import { TlsInterceptor } from "./net/accept-tls.ts";
 import { Listener } from "./net/listener.ts";
+import { ownConnectionBudget } from "./net/open-files.ts";
 import { OwnAddresses } from "./net/own-addresses.ts";
 import { upstreamRoots } from "./net/roots.ts";
 import { UpstreamPool } from "./net/upstream-pool.ts";
@@ -51,6 +52,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const { log } = deps;
   const clock = { now: () => performance.now() };
   const opened = config.tls.intercept ? openAuthority(config, log) : undefined;
+  const budget = ownConnectionBudget();
   const ownAddresses = new OwnAddresses();
   const upstreams = new UpstreamPool(
     {
@@ -63,6 +65,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
       tlsMs: config.limits.upstreamTlsMs,
     },
     clock,
+    budget.idleUpstreams,
   );
   const live = new Set<Live>();
   const lifecycle = { draining: false };
@@ -83,11 +86,11 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
     live,
     lifecycle,
   };
-  const listener = new Listener(
-    { ...config.limits, host: config.proxy.host, port: config.proxy.port },
-    sessionDeps,
-  );
+  const { host, port } = config.proxy;
+  const maxConnections = Math.min(config.limits.maxConnections, budget.clients);
+  const listener = new Listener({ ...config.limits, maxConnections, host, port }, sessionDeps);
   listen(listener, config);
+  tellLoweredLimit(config, maxConnections, log);
   ownAddresses.start();
   const sweep = setInterval(() => {
     const now = clock.now();
@@ -95,7 +98,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
     upstreams.sweep(now);
   }, SWEEP_MS);
   return {
-    host: config.proxy.host,
+    host,
     port: listener.port,
     caCertPath: opened?.certPath,
     async stop(drainMs) {
@@ -153,6 +156,14 @@ async function warm(rule: CredentialRule): Promise<void> {
       `credential for ${rule.host}: ${cause instanceof Error ? cause.message : "not available"}`,
     );
   }
+}
+
+/** The kernel's limit on open files wins over the configuration; who set a number is told so. */
+function tellLoweredLimit(config: Config, maxConnections: number, log: Logger): void {
+  const wanted = config.limits.maxConnections;
+  if (maxConnections >= wanted) return;
+  const tell = wanted === DEFAULT_LIMITS.maxConnections ? log.debug : log.warn;
+  tell("the limit on open files allows fewer connections", { max_connections: maxConnections });
 }
 
 function listen(listener: Listener, config: Config): void {

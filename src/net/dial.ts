@@ -27,6 +27,9 @@ export interface DialOutcome {
 /** RFC 8305 section 5, Connection Attempt Delay. */
 const ATTEMPT_DELAY_MS = 250;
 
+/** Finds peers that vanished without a FIN. wire.md section 14. */
+const TCP_KEEP_ALIVE_MS = 60_000;
+
 /** One dial, however many addresses it takes. */
 export class Dial implements Cancellable {
   readonly #target: UpstreamTarget;
@@ -162,6 +165,7 @@ class AttemptWire extends SocketWire {
 
   onOpen(socket: WireSocket): void {
     this.socket = socket;
+    socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
     if (this.#dial === undefined || this.closed) {
       socket.terminate();
       return;

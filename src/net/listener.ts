@@ -16,6 +16,9 @@ export interface ListenerOptions {
   readonly maxConnectionsPerClient: number;
 }
 
+/** Finds peers that vanished without a FIN; nothing else ends a silent tunnel. wire.md section 14. */
+const TCP_KEEP_ALIVE_MS = 60_000;
+
 const TOO_MANY = replyBytes(
   errorReply(new ProxyError("too-many-connections", "too many connections"), ""),
   false,
@@ -51,6 +54,7 @@ export class Listener {
         const wire = new AcceptedWire(owner, socket.remoteAddress);
         wire.socket = socket;
         socket.data = wire;
+        socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
         owner.#accept(wire);
       },
     };

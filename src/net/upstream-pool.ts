@@ -26,10 +26,14 @@ const MAX_IDLE_PER_TARGET = 256;
 export class UpstreamPool implements Upstreams {
   readonly #options: DialOptions;
   readonly #clock: Clock;
+  readonly #maxIdle: number;
+  #idle = 0;
   readonly #byRun = new Map<RunContext, Map<string, PooledUpstream[]>>();
 
-  constructor(options: DialOptions, clock: Clock) {
+  /** @param maxIdle idle connections in all; beyond it a returned connection is closed */
+  constructor(options: DialOptions, clock: Clock, maxIdle: number) {
     this.#options = options;
+    this.#maxIdle = maxIdle;
     this.#clock = clock;
   }
 
@@ -41,6 +45,7 @@ export class UpstreamPool implements Upstreams {
     const found = idle[idle.length - 1];
     if (found === undefined || now >= found.expiresAt || now - found.idleSince >= maxIdleMs) return undefined;
     idle.pop();
+    this.#idle--;
     found.reused = true;
     return found;
   }
@@ -54,7 +59,12 @@ export class UpstreamPool implements Upstreams {
     const lifetime =
       keepAliveMs === undefined ? MAX_IDLE_MS : Math.min(MAX_IDLE_MS, keepAliveMs - KEEP_ALIVE_MARGIN_MS);
     const idle = this.#list(upstream);
-    if (lifetime <= 0 || idle.length >= MAX_IDLE_PER_TARGET || upstream.wire.backlog > 0) {
+    if (
+      lifetime <= 0 ||
+      idle.length >= MAX_IDLE_PER_TARGET ||
+      this.#idle >= this.#maxIdle ||
+      upstream.wire.backlog > 0
+    ) {
       upstream.wire.close();
       return;
     }
@@ -63,6 +73,7 @@ export class UpstreamPool implements Upstreams {
     upstream.wire.handler = upstream;
     upstream.wire.resume();
     idle.push(upstream);
+    this.#idle++;
   }
 
   refusal(target: UpstreamTarget): ProxyError | undefined {
@@ -80,6 +91,7 @@ export class UpstreamPool implements Upstreams {
           if (now >= upstream.expiresAt) upstream.wire.close();
           else idle[kept++] = upstream;
         }
+        this.#idle -= idle.length - kept;
         idle.length = kept;
         if (kept === 0) targets.delete(key);
       }
@@ -92,13 +104,17 @@ export class UpstreamPool implements Upstreams {
       for (const idle of targets.values()) for (const upstream of idle) upstream.wire.destroy();
     }
     this.#byRun.clear();
+    this.#idle = 0;
   }
 
   /** An idle connection said something or went away. */
   discard(upstream: PooledUpstream): void {
     const idle = this.#byRun.get(upstream.run)?.get(upstream.target.key);
     const at = idle?.indexOf(upstream) ?? -1;
-    if (at >= 0) idle?.splice(at, 1);
+    if (at >= 0) {
+      idle?.splice(at, 1);
+      this.#idle--;
+    }
     upstream.wire.destroy();
   }
 

@@ -25,9 +25,10 @@ export class SocketWire implements Wire {
   #paused = false;
   #ending = false;
   #shut = false;
+  #unwritable = false;
 
   queue(bytes: Uint8Array): void {
-    if (this.closed || this.#ending || bytes.length === 0) return;
+    if (this.closed || this.#ending || this.#unwritable || bytes.length === 0) return;
     this.#queue.push(bytes);
     this.backlog += bytes.length;
   }
@@ -38,7 +39,11 @@ export class SocketWire implements Wire {
     if (this.#queue.length > 1) this.#join();
     while (this.#queue.length > 0) {
       const first = this.#queue[0] as Uint8Array; // the queue is not empty
-      const written = Math.max(0, socket.write(first));
+      const written = socket.write(first);
+      if (written < 0) {
+        this.#stopWriting(socket);
+        return true;
+      }
       this.accepted += written;
       this.backlog -= written;
       if (written < first.length) {
@@ -57,7 +62,7 @@ export class SocketWire implements Wire {
   }
 
   pause(): void {
-    if (this.#paused || this.closed) return;
+    if (this.#paused || this.closed || this.#unwritable) return;
     this.#paused = true;
     this.socket?.pause();
   }
@@ -99,6 +104,15 @@ export class SocketWire implements Wire {
     if (!this.#ending || this.#shut || this.backlog > 0) return;
     this.#shut = true;
     this.socket?.shutdown();
+  }
+
+  // The peer is gone for writing. What it sent before may still be read, and reading is how its end will be noticed.
+  #stopWriting(socket: WireSocket): void {
+    this.#unwritable = true;
+    this.#queue = [];
+    this.backlog = 0;
+    this.#paused = false;
+    socket.resume();
   }
 
   #giveUp(): WireSocket | undefined {

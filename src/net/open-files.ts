@@ -1,0 +1,37 @@
+// How many connections fit under the process's limit on open files. Without this the kernel refuses accept() at the
+// limit and the event loop spins on a listener it cannot serve. wire.md section 14 (EMFILE).
+
+import { readFileSync } from "node:fs";
+
+/** Log, listener, event loop, resolver and what libraries open. */
+const RESERVED = 32;
+
+/** Shares of what is left: a client and its upstream are two files, idle upstreams are the rest. */
+const CLIENT_SHARE = 0.4;
+const IDLE_SHARE = 0.2;
+
+export interface ConnectionBudget {
+  readonly clients: number;
+  readonly idleUpstreams: number;
+}
+
+/** @param limits text of /proc/self/limits. Undefined when there is no limit or it cannot be read from it */
+export function openFilesLimit(limits: string): number | undefined {
+  const soft = /^Max open files\s+([0-9]+)\s/m.exec(limits)?.[1];
+  return soft === undefined ? undefined : Number(soft);
+}
+
+/** @param limit open files; undefined for no limit */
+export function connectionBudget(limit: number | undefined): ConnectionBudget {
+  const left = limit === undefined ? Number.MAX_SAFE_INTEGER : Math.max(5, limit - RESERVED);
+  return { clients: Math.floor(left * CLIENT_SHARE), idleUpstreams: Math.floor(left * IDLE_SHARE) };
+}
+
+/** The budget of this process. Where there is no /proc the operator's own limits are the only ones. */
+export function ownConnectionBudget(): ConnectionBudget {
+  try {
+    return connectionBudget(openFilesLimit(readFileSync("/proc/self/limits", "latin1")));
+  } catch {
+    return connectionBudget(undefined);
+  }
+}
