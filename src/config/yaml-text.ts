@@ -50,12 +50,24 @@ const OTHERWISE = "not valid YAML";
 /** A mapping inside a value ("a: b: c") is most often a colon that needed quotes. */
 const IN_VALUE = "not valid YAML; a value with a colon and a space in it must stand in quotes";
 
+/** What a key of ours looks like; anything else at that place may be a secret and is not shown. */
+const PLAIN_KEY = /^([a-z][a-z_]{0,39})\s*:/;
+
+/** A duplicate key is told by its name where the name is plainly one. */
+function named(code: string, at: string): string | undefined {
+  const key = code === "DUPLICATE_KEY" ? PLAIN_KEY.exec(at)?.[1] : undefined;
+  return key === undefined ? undefined : `${key}: ${BY_CODE.DUPLICATE_KEY}`;
+}
+
 export function readYaml(text: string): YamlText {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error" });
   const mistakes: Mistake[] = [...document.errors, ...document.warnings].map((problem) => ({
     line: lines.linePos(problem.pos[0]).line,
-    text: BY_CODE[problem.code] ?? (problem.code.includes("IMPLICIT_KEY") ? IN_VALUE : OTHERWISE),
+    text:
+      named(problem.code, text.slice(problem.pos[0])) ??
+      BY_CODE[problem.code] ??
+      (problem.code.includes("IMPLICIT_KEY") ? IN_VALUE : OTHERWISE),
   }));
   visit(document, {
     Alias(_key, alias) {

@@ -1,4 +1,5 @@
-// A secret that stands in the configuration itself. wire.md section 2, source type `static`.
+// A secret that stands in the configuration itself: never re-read, never refreshed. wire.md section 2, source type
+// `static`.
 
 import type { Secret } from "../values/secret.ts";
 import type { CredentialSource } from "./source.ts";

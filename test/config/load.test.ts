@@ -226,7 +226,7 @@ describe("one line for each mistake", () => {
     [
       "duplicate keys",
       "proxy:\n  port: 1\n  port: 2\n",
-      ["moat.yaml:3: duplicate key, an earlier line of this mapping has it too"],
+      ["moat.yaml:3: port: duplicate key, an earlier line of this mapping has it too"],
     ],
     ["no mapping", "- a\n", ["moat.yaml:1: expected a mapping of keys to values"]],
     ["two documents", "proxy:\n---\nlog:\n", ["moat.yaml:2: a second document begins here, expected one"]],
