@@ -1,10 +1,10 @@
-// A body out of bytes, framing removed: spans are views into what was fed, never copies. One reader per direction of
+// A body out of bytes, framing removed, span by span and never gathered. One reader per direction of
 // a connection, started anew for each message. RFC 9112 sections 6 and 7.
 
 import { ProxyError } from "../values/errors.ts";
 import type { Framing } from "./framing.ts";
 import { HeaderList } from "./headers.ts";
-import { MAX_CHUNK_OVERHEAD, MAX_FIELDS, MAX_HEAD_BYTES } from "./limits.ts";
+import { FRAMING_PER_BODY_BYTE, MAX_CHUNK_OVERHEAD, MAX_FIELDS, MAX_HEAD_BYTES } from "./limits.ts";
 import { ChunkedParser, LlhttpError } from "./llhttp.ts";
 
 export interface BodySink {
@@ -85,6 +85,7 @@ export class BodyReader {
 
   #readChunked(bytes: Uint8Array): number {
     const parser = this.#chunked as ChunkedParser; // start() made it: the framing is chunked
+    const before = this.size;
     let used: number;
     try {
       used = parser.execute(bytes);
@@ -93,8 +94,9 @@ export class BodyReader {
         ? new ProxyError(this.#blame, "malformed chunked body", error)
         : error;
     }
-    this.#overhead = parser.progress ? 0 : this.#overhead + used;
-    if (this.#overhead > MAX_CHUNK_OVERHEAD + MAX_HEAD_BYTES || parser.trailers.length > 2 * MAX_FIELDS) {
+    const body = this.size - before;
+    this.#overhead = Math.max(0, this.#overhead + used - body - body * FRAMING_PER_BODY_BYTE);
+    if (this.#overhead > MAX_CHUNK_OVERHEAD || parser.trailers.length > 2 * MAX_FIELDS) {
       throw new ProxyError(this.#blame, "malformed chunked body");
     }
     this.done = parser.complete;

@@ -2,6 +2,7 @@
 // Everything else is left as it came, in order and case.
 
 import { ProxyError } from "../values/errors.ts";
+import type { RequestHead } from "./head.ts";
 import type { HeaderList } from "./headers.ts";
 
 /** Fields that name a connection's own business, whether Connection lists them or not. */
@@ -32,7 +33,14 @@ const NEVER_TRAILER = new Set([
   "expect",
   "max-forwards",
   "cache-control",
+  "pragma",
   "range",
+  "if-match",
+  "if-none-match",
+  "if-modified-since",
+  "if-unmodified-since",
+  "if-range",
+  "retry-after",
   "age",
   "date",
   "expires",
@@ -76,9 +84,13 @@ export function connectionOptions(
   return { close, keepAlive, nominated };
 }
 
-/** True when the request asks for exactly a WebSocket: the only upgrade that is forwarded. */
-export function asksForWebSocket(headers: HeaderList, options: ConnectionOptions): boolean {
+/** True when the request asks for exactly a WebSocket: the only upgrade that is forwarded. RFC 6455 section 4.1. */
+export function asksForWebSocket(head: RequestHead, options: ConnectionOptions): boolean {
+  const { headers } = head;
   return (
+    // RFC 9110 section 7.8: Upgrade in HTTP/1.0 is ignored.
+    head.minor === 1 &&
+    head.method === "GET" &&
     options.nominated?.has("upgrade") === true &&
     headers.count("upgrade") === 1 &&
     headers.get("upgrade")?.toLowerCase() === "websocket"
@@ -137,10 +149,22 @@ export function forwardResponse(
   if (chunked) headers.push("Transfer-Encoding", "chunked");
 }
 
-/** Removes from a trailer section what may not stand there; `alsoDrop` holds names whose value the proxy decides. */
-export function forwardTrailers(trailers: HeaderList, alsoDrop: ReadonlySet<string> | undefined): void {
+/**
+ * Removes from a trailer section what may not stand there.
+ * @param nominated fields that Connection names; they end here wherever they stand (RFC 9110 section 7.6.1)
+ * @param decided fields whose value the proxy decides
+ */
+export function forwardTrailers(
+  trailers: HeaderList,
+  nominated: ReadonlySet<string> | undefined,
+  decided: ReadonlySet<string> | undefined,
+): void {
   trailers.removeWhere(
-    (key) => NEVER_TRAILER.has(key) || key.startsWith("proxy-") || alsoDrop?.has(key) === true,
+    (key) =>
+      NEVER_TRAILER.has(key) ||
+      key.startsWith("proxy-") ||
+      nominated?.has(key) === true ||
+      decided?.has(key) === true,
   );
 }
 

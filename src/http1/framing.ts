@@ -25,12 +25,14 @@ export function requestFraming(head: RequestHead): Framing {
   if (codings > 0) {
     // RFC 9112 section 6.1: a request with both ought to be handled as an error; section 6.1 also distrusts HTTP/1.0.
     if (lengths > 0 || codings > 1 || head.minor === 0) throw malformed("ambiguous message framing");
+    if (head.method === "CONNECT") throw connectWithBody();
     if (headers.get("transfer-encoding")?.toLowerCase() === "chunked") return CHUNKED;
     throw new ProxyError("unsupported-coding", "transfer coding not supported");
   }
   const length = contentLength(headers, lengths);
   if (length === undefined) return NONE;
   if (Number.isNaN(length)) throw malformed("invalid Content-Length");
+  if (head.method === "CONNECT" && length > 0) throw connectWithBody();
   return length === 0 ? NONE : { kind: "length", length };
 }
 
@@ -58,6 +60,11 @@ function contentLength(headers: HeaderList, count: number): number | undefined {
   if (count > 1 || !DIGITS.test(text)) return Number.NaN;
   const length = Number(text);
   return Number.isSafeInteger(length) ? length : Number.NaN;
+}
+
+// RFC 9110 section 9.3.6: its content has no meaning, and what follows the head is the tunnel's.
+function connectWithBody(): ProxyError {
+  return malformed("CONNECT has no body");
 }
 
 function malformed(message: string): ProxyError {

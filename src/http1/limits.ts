@@ -5,5 +5,7 @@
 export const MAX_HEAD_BYTES = 64 * 1024;
 /** Fields in a head or trailer section. */
 export const MAX_FIELDS = 200;
-/** Framing bytes (sizes, extensions) that may pass without a body byte; chunk extensions carry nothing for us. */
-export const MAX_CHUNK_OVERHEAD = 16 * 1024;
+/** Framing bytes (sizes, extensions, trailers) that may pass beyond what the body bytes between them pay for. */
+export const MAX_CHUNK_OVERHEAD = 80 * 1024;
+/** Framing bytes that one body byte pays for: chunks of a single byte cost five. */
+export const FRAMING_PER_BODY_BYTE = 16;

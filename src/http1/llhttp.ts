@@ -136,7 +136,7 @@ export class HeadParser {
 }
 
 export interface ChunkedSink {
-  /** One run of body bytes without framing; a view into what was fed. */
+  /** One run of body bytes without framing; the callee may keep it. */
   onChunkedSpan(bytes: Uint8Array): void;
 }
 
@@ -153,7 +153,8 @@ export class ChunkedParser {
   #sink: ChunkedSink | undefined;
   #complete = false;
   #trailers: string[] = [];
-  #progress = false;
+  /** Length of the run of CR and LF with which the bytes fed so far end. */
+  #run = 0;
 
   constructor(maxTrailerBytes: number) {
     this.#maxTrailerBytes = maxTrailerBytes;
@@ -162,7 +163,6 @@ export class ChunkedParser {
       for (const text of fields) this.#trailers.push(text);
     };
     this.#parser[HTTPParser.kOnBody] = (bytes: Uint8Array): void => {
-      this.#progress = true;
       this.#sink?.onChunkedSpan(bytes);
     };
     this.#parser[HTTPParser.kOnMessageComplete] = (): void => {
@@ -174,11 +174,6 @@ export class ChunkedParser {
     return this.#complete;
   }
 
-  /** Whether the last execute() brought body bytes; a body that only brings framing is an attack. */
-  get progress(): boolean {
-    return this.#progress;
-  }
-
   /** Trailer fields: name, value, name, value, … valid once complete. */
   get trailers(): readonly string[] {
     return this.#trailers;
@@ -187,20 +182,34 @@ export class ChunkedParser {
   start(sink: ChunkedSink): void {
     this.#sink = sink;
     this.#complete = false;
+    this.#run = 0;
     if (this.#trailers.length > 0) this.#trailers = [];
     this.#parser.initialize(HTTPParser.REQUEST, RESOURCE, this.#maxTrailerBytes);
     this.#parser.execute(CHUNKED_HEAD);
   }
 
-  /** Feeds bytes; returns how many belong to the body. Empty lines behind it are swallowed with it. */
+  /** Feeds bytes; returns how many belong to the body. Throws LlhttpError. */
   execute(bytes: Uint8Array): number {
-    this.#progress = false;
     const result = this.#parser.execute(bytes);
-    if (typeof result === "number") return result;
-    // The byte that made llhttp say "closed" is the first of the next message.
-    if (this.#complete && result.code === "HPE_CLOSED_CONNECTION") return result.bytesParsed - 1;
-    throw new LlhttpError(result.code);
+    let used = typeof result === "number" ? result : result.bytesParsed;
+    if (typeof result !== "number") {
+      if (!this.#complete || result.code !== "HPE_CLOSED_CONNECTION") throw new LlhttpError(result.code);
+      // The byte that made llhttp say "closed" is the first of the next message.
+      used--;
+    }
+    this.#run = lineEndRun(bytes, used, this.#run);
+    // llhttp takes empty lines behind the body for its own; what follows the final CRLF CRLF is not the body's.
+    return this.#complete ? used - (this.#run - BODY_END_LENGTH) : used;
   }
+}
+
+/** The body's last line end and the empty line behind it. */
+const BODY_END_LENGTH = 4;
+
+function lineEndRun(bytes: Uint8Array, end: number, before: number): number {
+  let at = end;
+  while (at > 0 && (bytes[at - 1] === 0x0d || bytes[at - 1] === 0x0a)) at--;
+  return at === 0 ? before + end : end - at;
 }
 
 /** Throws when the runtime's parser does not behave as this file assumes; called once at start-up. */

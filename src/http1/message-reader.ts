@@ -11,6 +11,9 @@ const CR = 0x0d;
 const LF = 0x0a;
 /** `HTTP/1.1` and the carriage return behind it. */
 const PROTOCOL_LENGTH = 9;
+const PROTOCOL = "HTTP/";
+/** RFC 9112 section 4: reason-phrase, tab and latin1 without controls. */
+const REASON = /^[\t -~\x80-\xff]*$/;
 
 /** Reads request heads of one client connection. */
 export class RequestHeadReader {
@@ -66,6 +69,7 @@ export class RequestHeadReader {
 /** Reads response heads of one upstream connection. */
 export class ResponseHeadReader {
   readonly #parser = new HeadParser("response", MAX_HEAD_BYTES);
+  readonly #line = new StatusLineGuard();
   #fed = 0;
   #head: ResponseHead | undefined;
 
@@ -76,6 +80,7 @@ export class ResponseHeadReader {
 
   /** Like RequestHeadReader.read. @throws ProxyError bad-response */
   read(bytes: Uint8Array): number {
+    if (!this.#line.feed(bytes)) throw badResponse();
     let used: number;
     try {
       used = this.#parser.execute(bytes);
@@ -88,6 +93,8 @@ export class ResponseHeadReader {
     const raw = this.#parser.take();
     if (raw === undefined) return used;
     this.#fed = 0;
+    this.#line.reset();
+    if (!REASON.test(raw.reason)) throw badResponse();
     if (raw.major !== 1 || raw.minor > 1 || raw.status < 100 || raw.status > 999) throw badResponse();
     if (raw.fields.length > 2 * MAX_FIELDS) throw badResponse();
     this.#head = {
@@ -108,6 +115,7 @@ export class ResponseHeadReader {
   /** Forgets a half-read or malformed head: its connection is gone, the next one starts afresh. */
   reset(): void {
     this.#fed = 0;
+    this.#line.reset();
     this.#parser.reset();
   }
 }
@@ -118,13 +126,20 @@ class RequestLineGuard {
   #tail = "";
   #length = 0;
   #ended = false;
+  /** The CR of an empty line has come, its LF has not. */
+  #half = false;
+  #foreign = false;
 
   feed(bytes: Uint8Array): void {
     if (this.#ended) return;
     let start = 0;
     if (this.#length === 0) {
-      // RFC 9112 section 2.2: empty lines before the request line are ignored.
-      while (start < bytes.length && (bytes[start] === CR || bytes[start] === LF)) start++;
+      // RFC 9112 section 2.2: empty lines before the request line are ignored; half of one is not an empty line.
+      while (start < bytes.length && bytes[start] === (this.#half ? LF : CR)) {
+        this.#half = !this.#half;
+        start++;
+      }
+      if (start < bytes.length && this.#half) this.#foreign = true;
     }
     const end = bytes.indexOf(LF, start);
     const stop = end < 0 ? bytes.length : end;
@@ -137,13 +152,32 @@ class RequestLineGuard {
   /** RFC 9112 section 3: method SP request-target SP HTTP-version CRLF, and nothing more. */
   matches(raw: RawHead): boolean {
     const expected = raw.method.length + 1 + raw.url.length + 1 + PROTOCOL_LENGTH;
-    return this.#length === expected && this.#tail.startsWith("HTTP/");
+    return !this.#foreign && this.#length === expected && this.#tail.startsWith("HTTP/");
   }
 
   reset(): void {
     this.#tail = "";
     this.#length = 0;
     this.#ended = false;
+    this.#half = false;
+    this.#foreign = false;
+  }
+}
+
+// The same for answers: an empty line before the status line, and any protocol but HTTP, is not an answer.
+class StatusLineGuard {
+  #seen = 0;
+
+  /** False as soon as the bytes cannot be an HTTP status line. */
+  feed(bytes: Uint8Array): boolean {
+    for (let i = 0; i < bytes.length && this.#seen < PROTOCOL.length; i++, this.#seen++) {
+      if (bytes[i] !== PROTOCOL.charCodeAt(this.#seen)) return false;
+    }
+    return true;
+  }
+
+  reset(): void {
+    this.#seen = 0;
   }
 }
 

@@ -11,8 +11,8 @@ import { SILENT, SocketWire, type WireSocket, wireEvents } from "./wire.ts";
 
 export interface DialOptions {
   readonly destinations: DestinationPolicy;
-  /** Roots that replace the runtime's; undefined keeps those. */
-  readonly roots: readonly string[] | undefined;
+  /** PEM of roots that replace the runtime's; undefined keeps those. */
+  readonly roots: string | undefined;
   /** Milliseconds for resolving and connecting. */
   readonly dialMs: number;
   /** Milliseconds for the TLS handshake. */
@@ -116,7 +116,7 @@ export class Dial implements Cancellable {
     const tls = {
       serverName: authority.host,
       rejectUnauthorized: true,
-      ...(this.#options.roots === undefined ? {} : { ca: [...this.#options.roots] }),
+      ...(this.#options.roots === undefined ? {} : { ca: this.#options.roots }),
     };
     const opened =
       scheme === "https" ? Bun.connect<SocketWire>({ ...common, tls }) : Bun.connect<SocketWire>(common);

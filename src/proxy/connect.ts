@@ -129,7 +129,7 @@ export class ConnectAttempt implements DialHandler, TunnelOwner, SecureHandler, 
       reason === "not-tls"
         ? "the client's first bytes are no TLS ClientHello; list the host in tls.passthrough for an opaque tunnel"
         : "the client's TLS handshake failed: it may not trust the CA; a client that pins certificates belongs in tls.passthrough";
-    this.#finish(ESTABLISHED_STATUS, 0, 0, new ProxyError("malformed-request", message));
+    this.#finish(ESTABLISHED_STATUS, 0, 0, new ProxyError("handshake-failed", message));
     this.#inner?.destroy();
   }
 

@@ -105,7 +105,6 @@ function dispatch(
     case "connect":
       record.host = upstreamTarget("https", way.authority).display;
       record.path = "";
-      if (current.framing.kind !== "none") throw new ProxyError("malformed-request", "CONNECT has no body");
       return { kind: "connect", authority: way.authority, run };
     case "forward":
       record.host = way.target.display;

@@ -34,7 +34,7 @@ export function planExchange(
   if (!run.policy.allows(target.authority)) throw policyRefusal(inTunnel, target.display);
   const refusal = upstreams.refusal(target);
   if (refusal !== undefined) throw refusal;
-  const webSocket = asksForWebSocket(head.headers, options);
+  const webSocket = asksForWebSocket(head, options);
   // A body before the switch would be read by one side as WebSocket frames.
   if (webSocket && framing.kind !== "none") {
     throw new ProxyError("malformed-request", "a WebSocket upgrade has no body");

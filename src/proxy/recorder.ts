@@ -56,14 +56,16 @@ export class Recorder {
     return record;
   }
 
-  /** Notes why the request did not go through; end() still has to be called. */
+  /**
+   * Notes why the request did not go through; end() still has to be called. What a client did wrong is a denial, not
+   * an error: a sandbox could otherwise fill the operator's error log at will.
+   */
   fail(error: ProxyError): void {
     const record = this.#open;
     if (record === undefined) return;
-    const denied =
-      error.blame === "policy" || error.code === "auth-required" || error.code === "invalid-token";
-    record.denied = denied;
-    if (denied) record.denyReason = error.code;
+    record.denied = error.blame === "policy" || error.blame === "client";
+    if (error.blame === "policy") record.denyReason = error.code;
+    else if (error.blame === "client") record.denyReason = `${error.code}: ${describe(error)}`;
     else record.error = describe(error);
   }
 

@@ -19,7 +19,8 @@ export interface Authority {
 const MAX_HOST_LENGTH = 253;
 const LABELS = /^(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}$/;
 const NUMERIC_LABEL = /^(?:[0-9]+|0x[0-9a-f]*)$/;
-const PORT = /^[0-9]{1,5}$/;
+// A leading zero is read as octal by some and dropped by others.
+const PORT = /^[1-9][0-9]{0,4}$/;
 
 /**
  * Parses `host[:port]` as it stands in a request target, Host field or config.

@@ -17,6 +17,8 @@ const ERRORS = {
   "unsupported-version": { status: 505, blame: "client", fatal: true },
   "too-many-leaves": { status: 429, blame: "client", fatal: false },
   "too-many-connections": { status: 503, blame: "client", fatal: true },
+  // Most often a client that pins certificates or does not trust the CA: the operator's to mend.
+  "handshake-failed": { status: 400, blame: "operator", fatal: true },
   "auth-required": { status: 407, blame: "client", fatal: false },
   "invalid-token": { status: 407, blame: "client", fatal: false },
   "network-policy": { status: 407, blame: "policy", fatal: false },

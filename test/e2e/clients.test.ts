@@ -44,8 +44,8 @@ await dispatcher.close();
 const node = node24();
 const undici = undiciEntry();
 
-function nodeScript(script: string, args: readonly string[]): string[] {
-  return [node ?? "node", "--input-type=module", "-e", script, "--", ...args];
+function nodeScript(program: string, script: string, args: readonly string[]): string[] {
+  return [program, "--input-type=module", "-e", script, "--", ...args];
 }
 
 const clients: ClientCase[] = [
@@ -83,7 +83,7 @@ const clients: ClientCase[] = [
     name: "Node.js 24 fetch with NODE_USE_ENV_PROXY",
     missing: node === undefined,
     run: (proxy, url) =>
-      runProgram(nodeScript(FETCH, [url, PLACEHOLDER]), {
+      runProgram(nodeScript(node ?? "", FETCH, [url, PLACEHOLDER]), {
         NODE_USE_ENV_PROXY: "1",
         HTTPS_PROXY: proxy.url,
         NODE_EXTRA_CA_CERTS: proxy.caPath,
@@ -91,9 +91,9 @@ const clients: ClientCase[] = [
   },
   {
     name: "undici's ProxyAgent",
-    missing: node === undefined || undici === undefined,
+    missing: !works(["node", "--version"]) || undici === undefined,
     run: (proxy, url) =>
-      runProgram(nodeScript(PROXY_AGENT, [undici ?? "", proxy.url, url, PLACEHOLDER]), {
+      runProgram(nodeScript("node", PROXY_AGENT, [undici ?? "", proxy.url, url, PLACEHOLDER]), {
         CA_PEM: readFileSync(proxy.caPath, "utf8"),
       }),
   },

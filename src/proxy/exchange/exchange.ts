@@ -135,7 +135,7 @@ export class Exchange implements WireHandler, DialHandler {
     this.#bodyDone = true;
     const request = this.#request;
     if (request?.framing.kind !== "chunked") return;
-    if (trailers !== undefined) forwardTrailers(trailers, injectedNames(request));
+    if (trailers !== undefined) forwardTrailers(trailers, request.options.nominated, injectedNames(request));
     this.#upstream?.wire.queue(lastChunkBytes(trailers));
   }
 

@@ -43,6 +43,7 @@ export class ResponseSide implements BodySink {
   readonly #owner: ResponseOwner;
   #context: ResponseContext = { method: "", minor: 1, webSocket: false };
   #chunked = false;
+  #nominated: ReadonlySet<string> | undefined;
   /** Status of the final head; 0 before it. Interim answers do not count. */
   status = 0;
   /** A byte of an answer has been seen: the request may not be repeated. */
@@ -138,6 +139,7 @@ export class ResponseSide implements BodySink {
 
   #onFinal(head: ResponseHead, options: ConnectionOptions): void {
     const framing = responseFraming(head, this.#context.method);
+    this.#nominated = options.nominated;
     this.#readPersistence(head, options, framing);
     if (head.status === UNAUTHORIZED) this.asksForConnectionAuth = asksForConnectionAuth(head.headers);
     const needsFraming = framing.kind === "chunked" || framing.kind === "close";
@@ -172,7 +174,7 @@ export class ResponseSide implements BodySink {
     this.complete = true;
     if (!this.#chunked) return;
     const trailers = this.#body.trailers();
-    if (trailers !== undefined) forwardTrailers(trailers, undefined);
+    if (trailers !== undefined) forwardTrailers(trailers, this.#nominated, undefined);
     this.#client.queue(lastChunkBytes(trailers));
   }
 }
