@@ -63,6 +63,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
       roots: upstreamRoots(config.tls.upstreamCa),
       dialMs: config.limits.dialMs,
       tlsMs: config.limits.upstreamTlsMs,
+      attempts: { pending: 0, max: budget.attempts },
     },
     clock,
     budget.idleUpstreams,

@@ -84,6 +84,9 @@ class StreamWire implements Wire {
   readonly #tls: TLSSocket;
   #queue: Uint8Array[] = [];
   #queued = 0;
+  /** Given to the stream, not yet taken by the transport. */
+  #unsent = 0;
+  #ending = false;
 
   /** @param failure what a handshake that does not complete means */
   constructor(tls: TLSSocket, secure: SecureHandler, failure: "failed" | "not-tls") {
@@ -98,6 +101,7 @@ class StreamWire implements Wire {
     // Without a listener an error would be thrown; what it means is told by close.
     tls.on("error", () => tls.destroy());
     tls.on("close", () => {
+      if (this.closed) return;
       if (!secured) secure.onHandshakeFailed(failure);
       const { handler } = this;
       this.#giveUp();
@@ -106,28 +110,24 @@ class StreamWire implements Wire {
   }
 
   get backlog(): number {
-    return this.#queued + (this.closed ? 0 : this.#tls.writableLength);
+    return this.#queued + this.#unsent;
   }
 
   queue(bytes: Uint8Array): void {
-    if (this.closed) return;
+    if (this.closed || this.#ending || bytes.length === 0) return;
     this.#queue.push(bytes);
     this.#queued += bytes.length;
   }
 
   flush(): boolean {
-    if (this.closed) return true;
-    const [first, ...more] = this.#queue;
-    if (first !== undefined) {
-      const bytes = more.length === 0 ? first : Buffer.concat(this.#queue, this.#queued);
-      this.#tls.write(bytes, () => {
-        if (!this.closed && this.backlog === 0) this.handler.onDrain();
-      });
-      this.accepted += this.#queued;
+    if (!this.closed && this.#queued > 0) {
+      const bytes = Buffer.concat(this.#queue, this.#queued);
       this.#queue = [];
       this.#queued = 0;
+      this.#unsent += bytes.length;
+      this.#tls.write(bytes, () => this.#onSent(bytes.length));
     }
-    return !this.#tls.writableNeedDrain;
+    return this.closed || this.#unsent === 0;
   }
 
   write(bytes: Uint8Array): boolean {
@@ -144,14 +144,16 @@ class StreamWire implements Wire {
   }
 
   end(): void {
-    if (this.closed) return;
+    if (this.closed || this.#ending) return;
     this.flush();
+    this.#ending = true;
     this.#tls.end();
   }
 
   close(): void {
-    this.#tls.end();
-    this.destroy();
+    if (this.closed) return;
+    this.#giveUp();
+    this.#tls.end(() => this.#tls.destroy());
   }
 
   destroy(): void {
@@ -160,10 +162,18 @@ class StreamWire implements Wire {
     this.#tls.destroy();
   }
 
+  #onSent(count: number): void {
+    if (this.closed) return;
+    this.accepted += count;
+    this.#unsent -= count;
+    if (this.backlog === 0) this.handler.onDrain();
+  }
+
   #giveUp(): void {
     this.closed = true;
     this.handler = SILENT;
     this.#queue = [];
     this.#queued = 0;
+    this.#unsent = 0;
   }
 }

@@ -76,7 +76,7 @@ class SecureWire extends SocketWire implements RawHandler {
   }
 
   onHandshake(success: boolean): void {
-    if (this.#state === "failed" || this.#state === "secured") return;
+    if (this.closed || this.#state === "failed" || this.#state === "secured") return;
     if (!success) {
       this.#fail("failed");
       return;
@@ -87,7 +87,7 @@ class SecureWire extends SocketWire implements RawHandler {
 
   override onSocketClose(): void {
     // Closed inside the handshake: after a ClientHello that is a client which does not trust us.
-    if (this.#state === "hello") this.#fail("failed");
+    if (!this.closed && this.#state === "hello") this.#fail("failed");
     super.onSocketClose();
   }
 

@@ -13,10 +13,12 @@ export interface DialOptions {
   readonly destinations: DestinationPolicy;
   /** PEM of roots that replace the runtime's; undefined keeps those. */
   readonly roots: string | undefined;
-  /** Milliseconds for resolving and connecting. */
+  /** Milliseconds for resolving a name, and for connecting to each address. */
   readonly dialMs: number;
   /** Milliseconds for the TLS handshake. */
   readonly tlsMs: number;
+  /** Shared by all dials: the runtime cannot call off a connection attempt, so their number is bounded. */
+  readonly attempts: { pending: number; readonly max: number };
 }
 
 export interface DialOutcome {
@@ -48,7 +50,7 @@ export class Dial implements Cancellable {
     this.#privateOnly = privateOnly;
     this.#options = options;
     this.#outcome = outcome;
-    this.#deadline = setTimeout(() => this.#refuse(dialFailed("timed out")), options.dialMs);
+    this.#deadline = setTimeout(() => this.#expire(), options.dialMs);
     const { authority } = target;
     if (authority.kind === "name") this.#resolve(authority.host);
     else queueMicrotask(() => this.#onAddresses([authority.host]));
@@ -102,8 +104,13 @@ export class Dial implements Cancellable {
     clearTimeout(this.#next);
     const address = this.#addresses.shift();
     if (address === undefined || this.#over) return;
+    const { attempts } = this.#options;
     const attempt = new AttemptWire(this, address);
     this.#attempts.add(attempt);
+    if (attempts.pending >= attempts.max) {
+      attempt.fail(dialFailed("too many connection attempts under way"));
+      return;
+    }
     const { authority, scheme } = this.#target;
     const common = {
       hostname: address,
@@ -120,8 +127,20 @@ export class Dial implements Cancellable {
     };
     const opened =
       scheme === "https" ? Bun.connect<SocketWire>({ ...common, tls }) : Bun.connect<SocketWire>(common);
-    opened.catch((error: unknown) => attempt.fail(dialFailed("not reached", error)));
+    attempts.pending++;
+    opened
+      .catch((error: unknown) => attempt.fail(dialFailed("not reached", error)))
+      .finally(() => attempts.pending--);
     if (this.#addresses.length > 0) this.#next = setTimeout(() => this.#tryNext(), ATTEMPT_DELAY_MS);
+  }
+
+  // The time to resolve and connect is over. A connection that stands has its own time for the handshake.
+  #expire(): void {
+    this.#addresses = [];
+    const late = [...this.#attempts].filter((attempt) => !attempt.open);
+    const error = dialFailed("timed out");
+    if (this.#attempts.size === late.length) this.#refuse(this.#failure ?? error);
+    else for (const attempt of late) attempt.fail(error);
   }
 
   #win(attempt: AttemptWire): void {
@@ -155,12 +174,17 @@ export class Dial implements Cancellable {
 class AttemptWire extends SocketWire {
   readonly address: string;
   #dial: Dial | undefined;
-  #handshakeDeadline: ReturnType<typeof setTimeout> | undefined;
+  #deadline: ReturnType<typeof setTimeout> | undefined;
 
   constructor(dial: Dial, address: string) {
     super();
     this.#dial = dial;
     this.address = address;
+  }
+
+  /** Connected; a handshake may be under way. */
+  get open(): boolean {
+    return this.socket !== undefined;
   }
 
   onOpen(socket: WireSocket): void {
@@ -170,20 +194,17 @@ class AttemptWire extends SocketWire {
       socket.terminate();
       return;
     }
-    this.#handshakeDeadline = setTimeout(() => this.fail(tlsTimeout()), this.#dial.tlsMs);
+    this.#deadline = setTimeout(() => this.fail(dialFailed("TLS handshake timed out")), this.#dial.tlsMs);
     this.#dial.onAttemptOpen(this);
   }
 
   onHandshake(socket: WireSocket, success: boolean, error: Error | null): void {
     if (success && socket.authorized) this.#dial?.onAttemptSecured(this);
-    else
-      this.fail(
-        new ProxyError("certificate-rejected", "the upstream's certificate could not be verified", error),
-      );
+    else this.fail(handshakeFailure(error));
   }
 
   fail(error: ProxyError): void {
-    clearTimeout(this.#handshakeDeadline);
+    clearTimeout(this.#deadline);
     const dial = this.#dial;
     this.#dial = undefined;
     this.destroy();
@@ -191,13 +212,13 @@ class AttemptWire extends SocketWire {
   }
 
   won(): void {
-    clearTimeout(this.#handshakeDeadline);
+    clearTimeout(this.#deadline);
     this.#dial = undefined;
     this.handler = SILENT;
   }
 
   override destroy(): void {
-    clearTimeout(this.#handshakeDeadline);
+    clearTimeout(this.#deadline);
     this.#dial = undefined;
     // A socket that is still connecting is terminated as soon as it opens.
     if (this.socket === undefined) this.closed = true;
@@ -223,14 +244,19 @@ const dialEvents: SocketHandler<SocketWire> = {
   },
 };
 
+/** What the runtime reports when a handshake breaks for another reason than the certificate. */
+const NOT_THE_CERTIFICATE = /^(?:ERR_SSL|EPROTO|ECONNRESET|EPIPE|ETIMEDOUT)/;
+
+function handshakeFailure(error: Error | null): ProxyError {
+  if (error !== null && NOT_THE_CERTIFICATE.test(errorCode(error)))
+    return dialFailed("TLS handshake failed", error);
+  return new ProxyError("certificate-rejected", "the upstream's certificate could not be verified", error);
+}
+
 // One text for the client whatever went wrong: an errno would map the network behind the proxy.
 function dialFailed(what: string, cause?: unknown): ProxyError {
   const reason = cause instanceof Error ? new Error(`${what} (${errorCode(cause)})`) : new Error(what);
   return new ProxyError("dial-failed", "the upstream could not be reached", reason);
-}
-
-function tlsTimeout(): ProxyError {
-  return dialFailed("TLS handshake timed out");
 }
 
 function errorCode(error: Error): string {

@@ -46,7 +46,6 @@ export class UpstreamPool implements Upstreams {
     if (found === undefined || now >= found.expiresAt || now - found.idleSince >= maxIdleMs) return undefined;
     idle.pop();
     this.#idle--;
-    found.reused = true;
     return found;
   }
 
@@ -139,7 +138,6 @@ class PooledUpstream implements Upstream, WireHandler {
   readonly run: RunContext;
   readonly privatePeer: boolean;
   readonly #pool: UpstreamPool;
-  reused = false;
   idleSince = 0;
   expiresAt = 0;
 

@@ -14,21 +14,21 @@ import { Farewell } from "./farewell.ts";
 import { Intake } from "./intake.ts";
 import type { Current } from "./plan-exchange.ts";
 import type { Cancellable, UpstreamTarget, Wire, WireHandler } from "./ports.ts";
+import { hostOf } from "./record.ts";
 import { Recorder } from "./recorder.ts";
+import { headTimeout, runTimeout } from "./refusals.ts";
 import { errorReply, type Reply, replyBytes } from "./replies.ts";
 import type { Live, Peer, SessionDeps } from "./session-deps.ts";
 import { move, type SessionState } from "./session-state.ts";
 import { MAX_WAIT_MS } from "./suspend.ts";
-import { Tunnel, type TunnelOwner } from "./tunnel.ts";
+import { Tunnel } from "./tunnel.ts";
 
 /** What is read and dropped of a body that was answered early; beyond it the connection closes. wire.md section 4. */
 const MAX_DRAIN_BYTES = 64 * 1024;
 const SWITCHING_PROTOCOLS = 101;
 const NEVER = Number.POSITIVE_INFINITY;
 
-export class ClientSession
-  implements WireHandler, ExchangeOwner, ConnectOwner, DecisionSink, BodySink, TunnelOwner, Live
-{
+export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, DecisionSink, BodySink, Live {
   readonly wire: Wire;
   readonly intake = new Intake(this);
   readonly #deps: SessionDeps;
@@ -59,12 +59,10 @@ export class ClientSession
     this.#exchange = new Exchange(this, wire, deps.upstreams, deps.clock, deps.limits.responseHeaderMs);
     this.#recorder = new Recorder(deps.records, deps.clock, deps.ids);
     this.#state = tunnel === undefined ? "head" : "securing";
-    const limit = tunnel === undefined ? deps.limits.headMs : deps.limits.handshakeMs;
-    this.#deadline = deps.clock.now() + limit;
+    const { headMs, handshakeMs } = deps.limits;
+    this.#deadline = deps.clock.now() + (tunnel === undefined ? headMs : handshakeMs);
     deps.live.add(this);
   }
-
-  // What the wire says.
 
   onSecured(): void {
     if (this.#state !== "securing") return;
@@ -101,8 +99,6 @@ export class ClientSession
     if (this.#state === "busy") this.#exchange.sendBody(bytes);
     else this.#drained += bytes.length;
   }
-
-  // What the exchange says.
 
   clientPersists(): boolean {
     const current = this.#current;
@@ -144,12 +140,9 @@ export class ClientSession
 
   onSwitched(upstream: Wire, early: Uint8Array): void {
     this.onHandedOver();
-    this.#wait = new Tunnel(this, this.wire, upstream, this.intake.takeAll(), early);
+    const owner = { onTunnelClosed: this.onHandoverEnded.bind(this, SWITCHING_PROTOCOLS) };
+    this.#wait = new Tunnel(owner, this.wire, upstream, this.intake.takeAll(), early);
     if (this.#ended) this.wire.handler.onEnd();
-  }
-
-  onTunnelClosed(sent: number, received: number): void {
-    this.onHandoverEnded(SWITCHING_PROTOCOLS, sent, received);
   }
 
   // What a CONNECT in progress says.
@@ -177,8 +170,7 @@ export class ClientSession
     this.#closed();
   }
 
-  // What a decision says that had to wait.
-
+  /** A decision that had to wait. */
   onDecided(outcome: () => Decision): void {
     this.#wait = undefined;
     this.#deadline = NEVER;
@@ -194,11 +186,11 @@ export class ClientSession
 
   sweep(now: number): void {
     if (this.#state === "busy" && now >= this.#exchange.deadline) this.#exchange.expire();
-    else if (now >= this.#deadline) {
-      if (this.#state === "head" && this.intake.insideHead)
-        this.#onThrown(new ProxyError("request-timeout", "the request head did not arrive in time"));
-      else this.destroy();
-    }
+    if (now < this.#deadline) return;
+    if (this.#state === "busy") this.#onThrown(runTimeout());
+    else if (this.#state === "head" && this.intake.insideHead) this.#onThrown(headTimeout());
+    else if (this.#state === "securing") this.destroy();
+    else this.#linger();
   }
 
   drain(): void {
@@ -216,10 +208,8 @@ export class ClientSession
     if (this.#pumping) return;
     this.#pumping = true;
     try {
-      while (this.#step()) {
-        // Each step consumes bytes or changes state.
-      }
-      if (this.#state === "busy" && !this.#exchange.flush()) this.#blocked = true;
+      // Each step consumes bytes or changes state.
+      while (this.#step() || this.#flushEndsExchange());
     } catch (error) {
       this.#onThrown(error);
     } finally {
@@ -227,6 +217,13 @@ export class ClientSession
     }
     if (!this.intake.empty || this.#blocked) this.wire.pause();
     else if (this.#state !== "handed-over") this.wire.resume();
+  }
+
+  // What was read goes on in one write. With the last of a body an early answer may be over.
+  #flushEndsExchange(): boolean {
+    if (this.#state !== "busy") return false;
+    this.#blocked = !this.#exchange.flush();
+    return !this.#blocked && this.#current === undefined;
   }
 
   #step(): boolean {
@@ -280,7 +277,7 @@ export class ClientSession
     this.requests++;
     const pinned = this.#pinned;
     const type = pinned === undefined && head.method !== "CONNECT" ? "http" : "connect";
-    const host = pinned?.display ?? "";
+    const host = pinned?.display ?? hostOf(head.target);
     const record = this.#recorder.begin(head, this.#peer, type, host);
     const framing = requestFraming(head);
     const options = connectionOptions(head.headers, "malformed-request");
@@ -315,6 +312,7 @@ export class ClientSession
   #refuseBytes(error: ProxyError): void {
     this.#state = move(this.#state, "busy");
     this.#current = undefined;
+    this.requests++;
     this.#recorder.begin(undefined, this.#peer, this.#pinned === undefined ? "http" : "connect", "");
     this.#recorder.fail(error);
     this.#reply(errorReply(error, ""), true);
@@ -332,6 +330,7 @@ export class ClientSession
 
   #next(bodyDone: boolean): void {
     this.#blocked = false;
+    this.#wait?.cancel();
     this.#wait = undefined;
     if (bodyDone) {
       this.#current = undefined;

@@ -48,7 +48,11 @@ export class Farewell implements WireHandler, Live {
   }
 
   sweep(now: number): void {
-    if (now >= this.#deadline) this.destroy();
+    if (now < this.#deadline) return;
+    // Aborting would take back what the kernel still has to deliver; only who does not read at all is cut.
+    if (this.#wire.backlog === 0) this.#wire.close();
+    else this.#wire.destroy();
+    this.#live.delete(this);
   }
 
   drain(): void {

@@ -60,8 +60,6 @@ export interface Upstream {
   readonly run: RunContext;
   /** The address dialled is loopback or private: a credential may go there in the clear. */
   readonly privatePeer: boolean;
-  /** It has carried a request before. */
-  readonly reused: boolean;
 }
 
 /** Receives the outcome of a dial, once, unless it was cancelled. */

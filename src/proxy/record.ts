@@ -32,9 +32,26 @@ export interface RequestRecord {
 /** Longest path in a record, in characters. */
 export const MAX_PATH = 2048;
 
-/** The path of a target as a record shows it: no query, bounded. */
+const ABSOLUTE = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i;
+/** A host that can be shown: no userinfo, which may be a password, and nothing that only looks like a host. */
+const PLAIN_AUTHORITY = /^(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?$/i;
+
+/** The path of a target as a record shows it before it has been parsed: no authority, no query, bounded. */
 export function pathOf(target: string): string {
-  const query = target.indexOf("?");
+  let start = 0;
+  if (!target.startsWith("/") && target !== "*") {
+    const absolute = ABSOLUTE.exec(target);
+    if (absolute === null) return "";
+    start = absolute[0].length;
+  }
+  const query = target.indexOf("?", start);
   const end = query < 0 ? target.length : query;
-  return target.slice(0, Math.min(end, MAX_PATH));
+  return target.slice(start, Math.min(end, start + MAX_PATH)) || "/";
+}
+
+/** The host of a target as a record shows it before it has been parsed; empty when it cannot be shown. */
+export function hostOf(target: string): string {
+  if (target.startsWith("/")) return "";
+  const authority = ABSOLUTE.exec(target)?.[1] ?? target;
+  return PLAIN_AUTHORITY.test(authority) ? authority.toLowerCase() : "";
 }

@@ -27,3 +27,11 @@ export function cleartextRefusal(): ProxyError {
     "Moat: a credential is not sent over plain http:// to a public address.",
   );
 }
+
+export function headTimeout(): ProxyError {
+  return new ProxyError("request-timeout", "the request head did not arrive in time");
+}
+
+export function runTimeout(): ProxyError {
+  return new ProxyError("run-unresolved", "the run of this token could not be looked up in time");
+}

@@ -1,13 +1,7 @@
 // Upstream connections by script: the test puts idle ones in, completes dials or fails them, and sees which came back.
 // Keeps the contract of Upstreams: a connection serves one run and one target, and a cancelled dial says nothing.
 
-import type {
-  Cancellable,
-  DialHandler,
-  Upstream,
-  Upstreams,
-  UpstreamTarget,
-} from "../../src/proxy/ports.ts";
+import type { Cancellable, DialHandler, Upstream, Upstreams, UpstreamTarget } from "../../src/proxy/ports.ts";
 import { destinationRefusal } from "../../src/proxy/refusals.ts";
 import type { RunContext } from "../../src/run/run-context.ts";
 import type { ProxyError } from "../../src/values/errors.ts";

@@ -110,7 +110,7 @@ export class FakeWire implements Wire {
     return this;
   }
 
-  /** The peer takes so many of the bytes that wait; onDrain only when that was all. */
+  /** The peer takes so many of the bytes that wait; onDrain only when some waited and that was all. */
   takes(bytes: number): void {
     this.#room = bytes;
     this.#loop.run(() => this.#drained());
@@ -142,7 +142,8 @@ export class FakeWire implements Wire {
 
   queue(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
-    if (this.#ending) this.breaches.push(`${this.name}: ${bytes.length} bytes queued behind the FIN are lost`);
+    if (this.#ending)
+      this.breaches.push(`${this.name}: ${bytes.length} bytes queued behind the FIN are lost`);
     if (this.closed || this.#ending) return;
     this.#queue.push(bytes);
     this.backlog += bytes.length;
@@ -209,7 +210,7 @@ export class FakeWire implements Wire {
   }
 
   #drained(): void {
-    if (this.flush() && !this.closed) this.handler.onDrain();
+    if (this.backlog > 0 && this.flush() && !this.closed) this.handler.onDrain();
   }
 
   #sendFin(): void {

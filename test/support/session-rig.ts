@@ -303,12 +303,12 @@ export class SessionRig {
     });
   }
 
-  /** Every record so far, one line each. */
+  /** Every record so far, one line each; of the reason for a denial its code. */
   log(): string[] {
     return this.records.map((record) => {
       const { proxyType, method, host, path, status, denyReason, error } = record;
       const line = [proxyType, method || "-", `${host}${path}` || "-", status];
-      if (record.denied) line.push(`denied=${denyReason}`);
+      if (record.denied) line.push(`denied=${denyReason?.split(":")[0]}`);
       if (error !== undefined) line.push(`error=${error}`);
       return line.join(" ");
     });

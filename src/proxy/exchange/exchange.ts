@@ -54,6 +54,8 @@ export class Exchange implements WireHandler, DialHandler {
   /** Authenticated by NTLM or Negotiate: this session's until it ends. */
   #own: Upstream | undefined;
   #pinning = false;
+  /** The connection has carried a request before: its server may have closed it without our knowing. */
+  #reused = false;
   #acceptedBefore = 0;
   #bodyStarted = false;
   #bodyDone = false;
@@ -250,15 +252,21 @@ export class Exchange implements WireHandler, DialHandler {
     const { run, target } = request;
     const privateOnly = needsPrivatePeer(request);
     const idle = this.#idleUpstream(request);
+    this.#reused = idle !== undefined;
     if (idle === undefined) {
       this.#wait = this.#upstreams.dial(run, target, privateOnly, this);
     } else if (privateOnly && !idle.privatePeer) {
-      this.#upstreams.release(idle, undefined);
+      idle.wire.destroy();
       this.#fail(cleartextRefusal());
     } else {
       this.#wait = undefined;
       this.#attach(idle);
     }
+  }
+
+  #keep(upstream: Upstream): void {
+    this.#own = upstream;
+    upstream.wire.resume();
   }
 
   // The pinned connection said something unasked, or went away, between two requests.
@@ -288,7 +296,7 @@ export class Exchange implements WireHandler, DialHandler {
       this.#headBytes ??= upstreamHead(request);
       this.#pinning ||= authenticatesConnection(request.head.headers);
     } catch (error) {
-      this.#upstreams.release(upstream, undefined);
+      upstream.wire.destroy();
       this.#fail(asProxyError(error));
       return;
     }
@@ -313,7 +321,7 @@ export class Exchange implements WireHandler, DialHandler {
     const safe = !this.#response.touched && !this.#bodyStarted && (isRepeatable(request) || unsent);
     upstream.wire.destroy();
     this.#upstream = undefined;
-    if (safe && upstream.reused && !this.#retried) {
+    if (safe && this.#reused && !this.#retried) {
       this.#retried = true;
       this.#phase = "waiting";
       this.deadline = NEVER;
@@ -344,7 +352,7 @@ export class Exchange implements WireHandler, DialHandler {
     this.#reset();
     if (upstream !== undefined) {
       if (!reusable) upstream.wire.destroy();
-      else if (this.#pinning) this.#own = upstream;
+      else if (this.#pinning) this.#keep(upstream);
       else this.#upstreams.release(upstream, keepAliveMs);
     }
     this.#owner.onAnswered(bodyDone);
