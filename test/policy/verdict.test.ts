@@ -1,0 +1,67 @@
+// The one answer of network policy and rules, for a host and for a request. wire.md sections 4 and 7.
+
+import { describe, expect, test } from "bun:test";
+import { HeaderList } from "../../src/http1/headers.ts";
+import { NetworkPolicy } from "../../src/policy/network-policy.ts";
+import { compileRules, type HostRules } from "../../src/policy/rules.ts";
+import { admitsHost, type PolicyPlan, requestVerdict } from "../../src/policy/verdict.ts";
+import { parseAuthority } from "../../src/values/authority.ts";
+
+const RULES: readonly HostRules[] = [
+  { host: "api.test", rules: ["allow GET /repos/**", "deny * /repos/**"] },
+];
+
+function plan(policy: "strict" | "permissive", allow: readonly string[] = [], rules = RULES): PolicyPlan {
+  return { policy: NetworkPolicy.compile({ policy, allow, grants: [] }), rules: compileRules(rules) };
+}
+
+function ask(of: PolicyPlan, method: string, url: string, field?: string): string {
+  const { host, pathname } = new URL(url);
+  const headers = new HeaderList();
+  if (field !== undefined) headers.push(field, "DELETE");
+  return requestVerdict(of, parseAuthority(host, 443), method, pathname, headers).kind;
+}
+
+describe("a host", () => {
+  test("with rules is admitted although the strict policy does not list it", () => {
+    expect(admitsHost(plan("strict"), parseAuthority("api.test:443"))).toBe(true);
+    expect(admitsHost(plan("strict"), parseAuthority("other.test:443"))).toBe(false);
+    expect(admitsHost(plan("strict", ["other.test"]), parseAuthority("other.test:443"))).toBe(true);
+    expect(admitsHost(plan("permissive"), parseAuthority("other.test:443"))).toBe(true);
+  });
+});
+
+describe("a request", () => {
+  const cases: readonly (readonly [string, PolicyPlan, string, string, string])[] = [
+    ["first match wins: allow", plan("strict"), "GET", "https://api.test/repos/a", "allowed"],
+    ["first match wins: deny", plan("permissive"), "POST", "https://api.test/repos/a", "request-denied"],
+    ["no rule matches, strict", plan("strict"), "GET", "https://api.test/user", "request-denied"],
+    [
+      "no rule matches, strict with the host listed",
+      plan("strict", ["api.test"]),
+      "GET",
+      "https://api.test/user",
+      "allowed",
+    ],
+    ["no rule matches, permissive", plan("permissive"), "GET", "https://api.test/user", "allowed"],
+    ["a host without rules, strict", plan("strict"), "GET", "https://other.test/", "host-denied"],
+    ["a host without rules, permissive", plan("permissive"), "GET", "https://other.test/", "allowed"],
+    [
+      "a path of two readings",
+      plan("permissive"),
+      "GET",
+      "https://api.test/repos%2f..%2fuser",
+      "request-denied",
+    ],
+  ];
+  test.each(cases)("%s", (_name, of, method, url, kind) => {
+    expect(ask(of, method, url)).toBe(kind);
+  });
+
+  test("with a field that some servers obey instead of the method is denied on a host with rules only", () => {
+    expect(ask(plan("permissive"), "GET", "https://api.test/repos/a", "X-HTTP-Method-Override")).toBe(
+      "request-denied",
+    );
+    expect(ask(plan("permissive"), "GET", "https://other.test/", "X-HTTP-Method-Override")).toBe("allowed");
+  });
+});
