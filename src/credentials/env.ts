@@ -2,7 +2,7 @@
 // root passes the real one. The value is taken as it is: no trimming. wire.md section 2, source type `env`.
 
 import { Secret } from "../values/secret.ts";
-import type { CredentialSource } from "./source.ts";
+import type { CredentialSource, Fetched } from "./source.ts";
 
 export class EnvSource implements CredentialSource {
   readonly #variable: string;
@@ -14,11 +14,11 @@ export class EnvSource implements CredentialSource {
   }
 
   /** @throws Error that names the variable when it is unset or empty */
-  fetch(): Secret {
+  fetch(): Fetched {
     const value = this.#env[this.#variable];
     if (value === undefined) throw new Error(`${this.describe()} is not set`);
     if (value === "") throw new Error(`${this.describe()} is empty`);
-    return new Secret(value);
+    return { secret: new Secret(value) };
   }
 
   describe(): string {

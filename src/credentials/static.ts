@@ -2,19 +2,19 @@
 // `static`.
 
 import type { Secret } from "../values/secret.ts";
-import type { CredentialSource } from "./source.ts";
+import type { CredentialSource, Fetched } from "./source.ts";
 
 export class StaticSource implements CredentialSource {
-  readonly #secret: Secret;
+  readonly #fetched: Fetched;
 
   /** @throws Error when the value is empty */
   constructor(secret: Secret) {
     if (secret.reveal() === "") throw new Error("static value is empty");
-    this.#secret = secret;
+    this.#fetched = Object.freeze({ secret });
   }
 
-  fetch(): Secret {
-    return this.#secret;
+  fetch(): Fetched {
+    return this.#fetched;
   }
 
   describe(): string {

@@ -15,6 +15,10 @@ export interface SecretSlot {
   current(): Secret | undefined;
   /** Fetches the secret; concurrent calls share one fetch. Rejects with ProxyError `credential-failed`. */
   refresh(): Promise<Secret>;
+  /** The upstream has refused the secret: the next request fetches it anew, where that makes sense. */
+  invalidate?(refused?: Secret): unknown;
+  /** The secret at hand even when it has just expired or been evicted: a request that was let in is not failed by it. */
+  held?(): Secret | undefined;
 }
 
 /** One credential as configured. */
@@ -72,7 +76,7 @@ export class Credential implements ValueShape {
    * @throws ProxyError `credential-failed` when there is no secret, or one that cannot be sent
    */
   value(): string {
-    const secret = this.slot.current();
+    const secret = this.slot.current() ?? this.slot.held?.();
     if (secret === undefined) throw failed(new Error(`no secret at hand for ${this.header}`));
     if (secret !== this.#secret) {
       try {
@@ -83,6 +87,11 @@ export class Credential implements ValueShape {
       this.#secret = secret;
     }
     return this.#value;
+  }
+
+  /** The upstream has refused what was sent last. */
+  evict(): void {
+    this.slot.invalidate?.(this.#secret);
   }
 }
 

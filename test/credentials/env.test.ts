@@ -2,10 +2,16 @@
 
 import { describe, expect, test } from "bun:test";
 import { EnvSource } from "../../src/credentials/env.ts";
+import { keepsTheSourceContract } from "./source-contract.ts";
 
 describe("EnvSource", () => {
+  keepsTheSourceContract({
+    working: (value) => new EnvSource("API_KEY", { API_KEY: value }),
+    failing: (value) => new EnvSource("API_KEY", { OTHER_KEY: value }),
+  });
+
   test("gives the variable as it is, as a secret", () => {
-    const secret = new EnvSource("API_KEY", { API_KEY: " value " }).fetch();
+    const { secret } = new EnvSource("API_KEY", { API_KEY: " value " }).fetch();
     expect(secret.reveal()).toBe(" value ");
     expect(String(secret)).toBe("[secret]");
   });
@@ -22,9 +28,9 @@ describe("EnvSource", () => {
   test("reads anew at each fetch", () => {
     const env: Record<string, string> = { API_KEY: "one" };
     const source = new EnvSource("API_KEY", env);
-    expect(source.fetch().reveal()).toBe("one");
+    expect(source.fetch().secret.reveal()).toBe("one");
     env.API_KEY = "two";
-    expect(source.fetch().reveal()).toBe("two");
+    expect(source.fetch().secret.reveal()).toBe("two");
   });
 
   test("the description names the variable, not the value", () => {

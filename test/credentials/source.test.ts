@@ -1,32 +1,22 @@
-// The contract that every source keeps; a new source joins the table.
+// Every source keeps the contract: each class that claims it has a test file that runs it.
 
 import { describe, expect, test } from "bun:test";
-import { EnvSource } from "../../src/credentials/env.ts";
-import type { CredentialSource } from "../../src/credentials/source.ts";
-import { StaticSource } from "../../src/credentials/static.ts";
-import { Secret } from "../../src/values/secret.ts";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 
-const VALUE = "s3cr3t-value";
+const SRC = join(import.meta.dir, "../../src/credentials");
 
-const SOURCES: [string, () => CredentialSource][] = [
-  ["static", () => new StaticSource(new Secret(VALUE))],
-  ["env", () => new EnvSource("API_KEY", { API_KEY: VALUE })],
-];
+const sources = [...new Bun.Glob("*.ts").scanSync({ cwd: SRC })]
+  .filter((name) => readFileSync(join(SRC, name), "utf8").includes("implements CredentialSource"))
+  .sort();
 
-describe.each(SOURCES)("%s source", (_, make) => {
-  test("fetches the value, again and again", async () => {
-    const source = make();
-    expect((await source.fetch()).reveal()).toBe(VALUE);
-    expect((await source.fetch()).reveal()).toBe(VALUE);
+describe("the contract of sources", () => {
+  test("is claimed by the sources of wire.md section 2", () => {
+    expect(sources).toEqual(expect.arrayContaining(["env.ts", "file.ts", "process.ts", "static.ts"]));
   });
 
-  test("describes itself without the secret", () => {
-    expect(make().describe()).not.toBe("");
-    expect(make().describe()).not.toContain(VALUE);
-  });
-
-  test("hands out a secret that does not print", async () => {
-    const secret = await make().fetch();
-    expect(`${secret}${JSON.stringify({ secret })}${Bun.inspect(secret)}`).not.toContain(VALUE);
+  test.each(sources)("is run by the test of %s", (name) => {
+    const own = readFileSync(join(import.meta.dir, name.replace(/\.ts$/, ".test.ts")), "utf8");
+    expect(own).toMatch(/^ {2}keepsTheSourceContract\(\{/m);
   });
 });

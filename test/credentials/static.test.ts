@@ -3,13 +3,17 @@
 import { describe, expect, test } from "bun:test";
 import { StaticSource } from "../../src/credentials/static.ts";
 import { Secret } from "../../src/values/secret.ts";
+import { keepsTheSourceContract } from "./source-contract.ts";
 
 describe("StaticSource", () => {
-  test("gives the configured secret, the same object each time", () => {
+  keepsTheSourceContract({ working: (value) => new StaticSource(new Secret(value)), failing: undefined });
+
+  test("gives the configured secret, the same object each time, without an end", () => {
     const secret = new Secret("s3cr3t");
     const source = new StaticSource(secret);
-    expect(source.fetch()).toBe(secret);
-    expect(source.fetch()).toBe(secret);
+    expect(source.fetch().secret).toBe(secret);
+    expect(source.fetch()).toBe(source.fetch());
+    expect(source.fetch().expiresAt).toBeUndefined();
   });
 
   test("an empty value is refused at once", () => {
