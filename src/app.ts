@@ -2,17 +2,20 @@
 // decides nothing about a request.
 
 import { type OpenedCa, openCa } from "./config/ca-files.ts";
-import { type Config, type CredentialConfig, DEFAULT_LIMITS, type SourceConfig } from "./config/config.ts";
-import { EnvSource } from "./credentials/env.ts";
-import type { CredentialSource } from "./credentials/source.ts";
-import { StaticSource } from "./credentials/static.ts";
-import { Vault } from "./credentials/vault.ts";
+import { type Config, type CredentialConfig, DEFAULT_LIMITS } from "./config/config.ts";
+import { type MetricsServer, startMetricsServer } from "./control/metrics-server.ts";
+import { SourcePool } from "./credentials/source-pool.ts";
 import { checkLlhttp } from "./http1/llhttp.ts";
 import type { CredentialRule } from "./inject/credentials.ts";
+import { createBugReporter } from "./log/bug-report.ts";
 import type { Logger } from "./log/logger.ts";
 import { createRequestIds } from "./log/request-id.ts";
 import { createRequestLog } from "./log/request-log.ts";
+import { LoopLag } from "./metrics/loop-lag.ts";
+import { Metrics } from "./metrics/metrics.ts";
 import { TlsInterceptor } from "./net/accept-tls.ts";
+import { loadClientCerts } from "./net/client-certs.ts";
+import type { DialOptions } from "./net/dial.ts";
 import { Listener } from "./net/listener.ts";
 import { ownConnectionBudget } from "./net/open-files.ts";
 import { OwnAddresses } from "./net/own-addresses.ts";
@@ -20,7 +23,6 @@ import { upstreamRoots } from "./net/roots.ts";
 import { UpstreamPool } from "./net/upstream-pool.ts";
 import { DestinationPolicy } from "./policy/destinations.ts";
 import { LocalEndpoints } from "./proxy/local/local.ts";
-import type { Interceptor } from "./proxy/ports.ts";
 import type { Live, SessionDeps } from "./proxy/session-deps.ts";
 import { DefaultRun } from "./run/default-run.ts";
 import { compileRun, type RunContext } from "./run/run-context.ts";
@@ -34,6 +36,11 @@ export interface App {
   readonly port: number;
   /** The certificate clients have to trust; undefined when nothing is intercepted. */
   readonly caCertPath: string | undefined;
+  /**
+   * Replaces all that can be replaced while running, whole or, when it throws, not at all.
+   * @returns one line for each setting that needs a restart
+   */
+  reload(next: Config): Promise<readonly string[]>;
   /** Accepts no more, lets what runs finish for `drainMs`, then closes everything. */
   stop(drainMs: number): Promise<void>;
 }
@@ -43,6 +50,8 @@ export interface AppDeps {
   readonly version: string;
 }
 
+/** How long a credential source may take: less than a request waits for it, so that the client hears the reason. */
+const SOURCE_TIMEOUT_MS = 25_000;
 /** One sweep for all deadlines. */
 const SWEEP_MS = 1_000;
 
@@ -54,54 +63,67 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const opened = config.tls.intercept ? openAuthority(config, log) : undefined;
   const budget = ownConnectionBudget();
   const ownAddresses = new OwnAddresses();
-  const upstreams = new UpstreamPool(
-    {
-      destinations: new DestinationPolicy({
-        allowIps: config.network.allowIps,
-        ownAddresses: () => ownAddresses.current(),
-      }),
-      roots: upstreamRoots(config.tls.upstreamCa),
-      dialMs: config.limits.dialMs,
-      tlsMs: config.limits.upstreamTlsMs,
-      attempts: { pending: 0, max: budget.attempts },
+  const attempts = { pending: 0, max: budget.attempts };
+  let compiled = await compile(config, { log, opened, ownAddresses, attempts }, undefined);
+  const upstreams = new UpstreamPool(compiled.dial, clock, budget.idleUpstreams);
+  const lag = new LoopLag(clock.now);
+  const leaves = opened === undefined ? undefined : new LeafCache({ ca: opened.ca, now: Date.now });
+  const requestLog = createRequestLog(log);
+  const metrics = new Metrics({
+    version: deps.version,
+    grants: grantNames(config),
+    gauges: {
+      clientConnections: () => listener.connections,
+      tunnels: () => sessionDeps.lifecycle.tunnels,
+      idleUpstreams: () => upstreams.idle,
+      leafCacheSize: () => leaves?.size ?? 0,
+      leafMints: () => leaves?.mints ?? 0,
+      sourceRefreshes: () => total(compiled.sources, "refreshes"),
+      sourceFailures: () => total(compiled.sources, "failures"),
+      logLinesLost: () => log.lost,
+      rssBytes: () => process.memoryUsage.rss(),
+      eventLoopLag: () => lag.read(),
+      caNotAfter: () => opened?.ca.notAfter,
     },
-    clock,
-    budget.idleUpstreams,
-  );
-  const live = new Set<Live>();
-  const lifecycle = { draining: false };
+  });
   const sessionDeps: SessionDeps = {
-    runs: new DefaultRun(await compileDefaultRun(config), config.proxy.authToken),
+    ...compiled.session,
     upstreams,
-    interceptor: opened === undefined ? undefined : interceptor(opened),
-    records: createRequestLog(log),
+    interceptor:
+      leaves === undefined ? undefined : new TlsInterceptor(leaves, new MintLimiter({ now: Date.now })),
+    records: {
+      write(record) {
+        requestLog.write(record);
+        metrics.observe(record);
+      },
+    },
     ids: createRequestIds(),
     clock,
-    limits: config.limits,
-    local: new LocalEndpoints({
-      localHosts: config.proxy.localHosts,
-      allowedOrigins: config.proxy.allowedOrigins,
-      caPem: opened?.ca.certPem,
-    }),
-    plainPorts: new Set(config.tls.plainPorts),
-    live,
-    lifecycle,
+    live: new Set<Live>(),
+    lifecycle: { draining: false, tunnels: 0 },
   };
-  const { host, port } = config.proxy;
+  const { live, lifecycle } = sessionDeps;
   const maxConnections = Math.min(config.limits.maxConnections, budget.clients);
-  const listener = new Listener({ ...config.limits, maxConnections, host, port }, sessionDeps);
+  const listener = new Listener({ ...config.limits, ...config.proxy, maxConnections }, sessionDeps);
   listen(listener, config);
+  const scrape = startMetrics(config, metrics, listener);
   tellLoweredLimit(config, maxConnections, log);
   ownAddresses.start();
-  const sweep = setInterval(() => {
-    const now = clock.now();
-    for (const session of live) session.sweep(now);
-    upstreams.sweep(now);
-  }, SWEEP_MS);
+  if (scrape !== undefined) lag.start();
+  const sweep = setInterval(() => sweepAll(live, upstreams, clock.now(), log), SWEEP_MS);
   return {
-    host,
+    host: config.proxy.host,
     port: listener.port,
     caCertPath: opened?.certPath,
+    async reload(next) {
+      const fresh = await compile(next, { log, opened, ownAddresses, attempts }, compiled.sources);
+      // From here on nothing can fail and nothing waits: a request sees the old settings or the new ones.
+      compiled = fresh;
+      Object.assign(sessionDeps, fresh.session);
+      upstreams.reconfigure(fresh.dial);
+      metrics.knowGrants(grantNames(next));
+      return needsRestart(config, next);
+    },
     async stop(drainMs) {
       lifecycle.draining = true;
       listener.stop();
@@ -109,10 +131,129 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
       await drained(live, drainMs);
       for (const session of [...live]) session.destroy();
       clearInterval(sweep);
+      lag.stop();
       ownAddresses.stop();
       upstreams.destroy();
+      await scrape?.stop();
     },
   };
+}
+
+/** What a reload replaces, made before anything is replaced. */
+interface Compiled {
+  readonly session: Pick<SessionDeps, "runs" | "limits" | "local" | "plainPorts" | "detail">;
+  readonly dial: DialOptions;
+  readonly sources: SourcePool;
+}
+
+/** What outlives a reload. */
+interface Lasting {
+  readonly log: Logger;
+  readonly opened: OpenedCa | undefined;
+  readonly ownAddresses: OwnAddresses;
+  readonly attempts: DialOptions["attempts"];
+}
+
+async function compile(
+  config: Config,
+  lasting: Lasting,
+  previous: SourcePool | undefined,
+): Promise<Compiled> {
+  const { opened, ownAddresses, attempts, log } = lasting;
+  const { network, tls, limits, proxy } = config;
+  const sources = new SourcePool(
+    {
+      env: process.env,
+      now: Date.now,
+      random: Math.random,
+      timeoutMs: SOURCE_TIMEOUT_MS,
+      onSilentFailure: (error, inARow) => tellSilentFailure(error, inARow, log),
+    },
+    previous,
+  );
+  const run = await compileDefaultRun(config, sources);
+  return {
+    sources,
+    session: {
+      runs: new DefaultRun(run, proxy.authToken),
+      limits,
+      local: new LocalEndpoints({ ...proxy, caPem: opened?.ca.certPem }),
+      plainPorts: new Set(tls.plainPorts),
+      detail: config.log,
+    },
+    dial: {
+      destinations: new DestinationPolicy({
+        allowIps: network.allowIps,
+        ownAddresses: () => ownAddresses.current(),
+      }),
+      roots: upstreamRoots({ file: tls.upstreamCa, system: tls.systemRoots }),
+      clientCertificate: loadClientCerts(tls.clientCerts),
+      upstreamProxy: network.upstreamProxy,
+      dialMs: limits.dialMs,
+      tlsMs: limits.upstreamTlsMs,
+      attempts,
+    },
+  };
+}
+
+/** Once when it begins, then ever more rarely: a dead source is retried all the time. */
+function tellSilentFailure(error: Error, inARow: number, log: Logger): void {
+  if (!Number.isInteger(Math.log10(inARow))) return;
+  const fields = { error: error.message, failures: inARow };
+  log.warn("a credential could not be refreshed, the old one is still served", fields);
+}
+
+function sweepAll(live: Set<Live>, upstreams: UpstreamPool, now: number, log: Logger): void {
+  for (const session of live) {
+    try {
+      session.sweep(now);
+    } catch (error) {
+      // One broken session must not keep the deadlines of all others from being kept.
+      live.delete(session);
+      createBugReporter(log)(error);
+    }
+  }
+  upstreams.sweep(now);
+}
+
+function startMetrics(config: Config, metrics: Metrics, listener: Listener): MetricsServer | undefined {
+  const { metricsListen, proxy } = config;
+  if (metricsListen === undefined) return undefined;
+  try {
+    return startMetricsServer({ ...metricsListen, metrics, localHosts: proxy.localHosts });
+  } catch (error) {
+    listener.stop();
+    throw error;
+  }
+}
+
+function grantNames(config: Config): string[] {
+  return config.credentials.map((credential) => credential.grant);
+}
+
+function total(sources: SourcePool, what: "refreshes" | "failures"): number {
+  return Object.values(sources.stats()).reduce((sum, stats) => sum + stats[what], 0);
+}
+
+/** One line for each setting that a reload cannot change. */
+function needsRestart(running: Config, next: Config): string[] {
+  const fixed: readonly (readonly [key: string, of: (config: Config) => unknown])[] = [
+    ["proxy.host", (config) => config.proxy.host],
+    ["proxy.port", (config) => config.proxy.port],
+    ["proxy.proxy_protocol", (config) => config.proxy.proxyProtocol],
+    ["tls.intercept", (config) => config.tls.intercept],
+    ["tls.ca_cert", (config) => config.tls.caCert],
+    ["tls.ca_key", (config) => config.tls.caKey],
+    ["limits.max_connections", (config) => config.limits.maxConnections],
+    ["limits.max_connections_per_client", (config) => config.limits.maxConnectionsPerClient],
+    ["log.level", (config) => config.log.level],
+    ["log.format", (config) => config.log.format],
+    ["log.output", (config) => config.log.output],
+    ["metrics.listen", (config) => JSON.stringify(config.metricsListen)],
+  ];
+  return fixed
+    .filter(([, of]) => of(running) !== of(next))
+    .map(([key]) => `${key}: changed in the configuration, takes effect after a restart`);
 }
 
 function openAuthority(config: Config, log: Logger): OpenedCa {
@@ -125,30 +266,21 @@ function openAuthority(config: Config, log: Logger): OpenedCa {
   return opened;
 }
 
-function interceptor(opened: OpenedCa): Interceptor {
-  const leaves = new LeafCache({ ca: opened.ca, now: Date.now });
-  return new TlsInterceptor(leaves, new MintLimiter({ now: Date.now }));
-}
-
-async function compileDefaultRun(config: Config): Promise<RunContext> {
-  const rules = config.credentials.map(credentialRule);
+async function compileDefaultRun(config: Config, sources: SourcePool): Promise<RunContext> {
+  const rules = config.credentials.map((credential) => credentialRule(credential, sources));
   await Promise.all(rules.map((rule) => warm(rule)));
-  return compileRun({ runId: undefined, network: config.network, credentials: rules });
+  const { network, tls } = config;
+  return compileRun({ runId: undefined, network, credentials: rules, passthrough: tls.passthrough });
 }
 
-function credentialRule(credential: CredentialConfig): CredentialRule {
+function credentialRule(credential: CredentialConfig, sources: SourcePool): CredentialRule {
   const { host, header, prefix, format, grant, allowCleartext } = credential;
-  return { host, header, prefix, format, grant, allowCleartext, slot: new Vault(source(credential.source)) };
-}
-
-function source(config: SourceConfig): CredentialSource {
-  return config.type === "static"
-    ? new StaticSource(config.value)
-    : new EnvSource(config.variable, process.env);
+  return { host, header, prefix, format, grant, allowCleartext, slot: sources.vaultFor(credential.source) };
 }
 
 /** A source that fails at start is the operator's mistake, told before the first request. */
 async function warm(rule: CredentialRule): Promise<void> {
+  if (rule.slot.current() !== undefined) return;
   try {
     await rule.slot.refresh();
   } catch (error) {

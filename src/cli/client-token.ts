@@ -12,10 +12,15 @@ const LOOPBACK_NET = 127;
 /**
  * Decision: a non-loopback bind without a token and without --no-auth gets one of 32 random bytes in hex.
  * @param random gives that many random bytes
+ * @param wanted a loopback bind gets one too: --token-out has named a file for it
  */
-export function withClientToken(config: Config, random: (count: number) => Uint8Array): Config {
+export function withClientToken(
+  config: Config,
+  random: (count: number) => Uint8Array,
+  wanted = false,
+): Config {
   const { proxy } = config;
-  if (proxy.authToken !== undefined || proxy.noAuth || isLoopback(proxy.host)) return config;
+  if (proxy.authToken !== undefined || proxy.noAuth || (isLoopback(proxy.host) && !wanted)) return config;
   const authToken = new Secret(Buffer.from(random(TOKEN_BYTES)).toString("hex"));
   return { ...config, proxy: { ...proxy, authToken } };
 }

@@ -1,12 +1,7 @@
 // What the demo prints: pure functions from facts to text, at most 80 columns wide. No terminal is touched here.
 // Colour and box characters only where the style allows them.
 
-export interface Style {
-  /** SGR colour sequences. */
-  readonly colour: boolean;
-  /** Characters outside ASCII. */
-  readonly unicode: boolean;
-}
+import { paint, type Style, type Tone } from "./terminal.ts";
 
 /** One request as both ends saw it: the lines of its head, without line ends. */
 export interface Sighting {
@@ -37,20 +32,6 @@ const RIGHT = 40;
 const CLIENT_WIDTH = 15;
 const PROXY_WIDTH = 25;
 const ARROW_WIDTH = 5;
-
-type Tone = "strong" | "faint" | "old" | "new" | "good" | "bad";
-const SGR: Readonly<Record<Tone, string>> = {
-  strong: "1",
-  faint: "2",
-  old: "33",
-  new: "1;32",
-  good: "32",
-  bad: "1;31",
-};
-
-function paint(style: Style, tone: Tone, text: string): string {
-  return style.colour && text !== "" ? `\x1b[${SGR[tone]}m${text}\x1b[0m` : text;
-}
 
 function page(lines: readonly string[]): string {
   return `${lines.map((line) => `${MARGIN}${line}`.trimEnd()).join("\n")}\n`;

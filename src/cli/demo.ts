@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { defineCommand } from "citty";
 import { version } from "../../package.json" with { type: "json" };
 import { startApp } from "../app.ts";
-import { type Config, DEFAULT_LIMITS } from "../config/config.ts";
+import type { Config, CredentialConfig } from "../config/config.ts";
+import { type Flags, loadConfig } from "../config/load.ts";
 import { BadSetting, parseListenPort } from "../config/setting.ts";
 import { descriptor } from "../log/line-writer.ts";
 import { createLogger } from "../log/logger.ts";
@@ -16,16 +17,9 @@ import { Secret } from "../values/secret.ts";
 import { UsageError } from "./argv.ts";
 import { sendThroughProxy } from "./demo-client.ts";
 import { type Arrival, type DemoUpstream, startDemoUpstream } from "./demo-upstream.ts";
-import {
-  arrival,
-  type Check,
-  introduction,
-  invitation,
-  type Sighting,
-  type Style,
-  sideBySide,
-} from "./demo-view.ts";
+import { arrival, type Check, introduction, invitation, type Sighting, sideBySide } from "./demo-view.ts";
 import { stopSignal } from "./stop-signals.ts";
+import { type Style, terminalStyle } from "./terminal.ts";
 
 const HOST = "127.0.0.1";
 const PLACEHOLDER = "placeholder";
@@ -117,32 +111,22 @@ function demoConfig(
   upstreamPort: number,
   key: string,
 ): Config {
-  return {
-    proxy: { host: HOST, port, authToken: undefined, noAuth: false, localHosts: [], allowedOrigins: [] },
-    tls: {
-      intercept: true,
-      caDir: join(dir, "ca"),
-      caCert: undefined,
-      caKey: undefined,
-      upstreamCa,
-      plainPorts: [80],
-    },
-    credentials: [
-      {
-        host: `${HOST}:${upstreamPort}`,
-        header: "Authorization",
-        prefix: undefined,
-        format: "",
-        grant: "demo",
-        allowCleartext: false,
-        source: { type: "static", value: new Secret(key) },
-      },
-    ],
-    network: { policy: "strict", allow: [`${HOST}:${upstreamPort}`], grants: [], allowIps: [`${HOST}/32`] },
-    log: { level: "error", format: "text" },
-    limits: DEFAULT_LIMITS,
-    readyFile: undefined,
+  const api = `${HOST}:${upstreamPort}`;
+  const flags: Flags = {
+    ...{ host: HOST, port, caDir: join(dir, "ca"), upstreamCa, logLevel: "error" },
+    ...{ policy: "strict", allow: [api], allowIps: [`${HOST}/32`] },
   };
+  const credential: CredentialConfig = {
+    host: api,
+    header: "Authorization",
+    prefix: undefined,
+    format: "",
+    grant: "demo",
+    allowCleartext: false,
+    source: { type: "static", value: new Secret(key) },
+    line: undefined,
+  };
+  return { ...loadConfig({ flags, env: {}, readFile: () => "" }), credentials: [credential] };
 }
 
 function sighting(sent: readonly string[], received: readonly string[], answer: string): Sighting {
@@ -170,13 +154,6 @@ function verify(received: readonly string[], answer: string, key: string): Check
     // Neither side would have sent a byte of HTTP otherwise.
     { claim: "both TLS connections were verified, each against its own CA", holds: received.length > 0 },
   ];
-}
-
-/** Colour on a terminal only, and never against NO_COLOR (no-color.org). */
-function terminalStyle(): Style {
-  const terminal = process.stdout.isTTY === true && process.env.TERM !== "dumb";
-  const locale = process.env.LC_ALL || process.env.LC_CTYPE || process.env.LANG || "";
-  return { colour: terminal && !process.env.NO_COLOR, unicode: terminal && /utf-?8/i.test(locale) };
 }
 
 function readPort(text: string): number {

@@ -7,23 +7,35 @@ import { nearest } from "../config/nearest.ts";
 import { shown } from "../config/setting.ts";
 import { readFlags, shapesOf, UsageError } from "./argv.ts";
 import { orFail, printLines } from "./failure.ts";
-import { usageText } from "./usage.ts";
+import { helpText } from "./help.ts";
+import { terminalStyle } from "./terminal.ts";
 
 const STDOUT = 1;
 const DEFAULT_COMMAND = "serve";
-const COMMANDS = ["serve", "demo"];
+const PROGRAM = "moat-proxy";
 
-export const mainCommand = defineCommand({
+// Loaded when asked for: a usage error of one command needs no other.
+const subCommands = {
+  serve: () => import("./serve.ts").then(({ serveCommand }) => serveCommand),
+  init: () => import("./init.ts").then(({ initCommand }) => initCommand),
+  check: () => import("./check.ts").then(({ checkCommand }) => checkCommand),
+  reload: () => import("./reload.ts").then(({ reloadCommand }) => reloadCommand),
+  ca: () => import("./ca.ts").then(({ caCommand }) => caCommand),
+  schema: () => import("./schema.ts").then(({ schemaCommand }) => schemaCommand),
+  demo: () => import("./demo.ts").then(({ demoCommand }) => strict(demoCommand)),
+  completion: () =>
+    import("./completion.ts").then(({ completionCommand }) => completionCommand(() => mainCommand)),
+  version: () => import("./version.ts").then(({ versionCommand }) => versionCommand),
+};
+const COMMANDS = Object.keys(subCommands);
+
+export const mainCommand: CommandDef = defineCommand({
   meta: {
-    name: "moat-proxy",
+    name: PROGRAM,
     version,
     description: "A forward proxy that puts real credentials into requests, so that its clients need none",
   },
-  // Loaded when asked for: a usage error of one command needs no other.
-  subCommands: {
-    serve: () => import("./serve.ts").then(({ serveCommand }) => serveCommand),
-    demo: () => import("./demo.ts").then(({ demoCommand }) => strict(demoCommand)),
-  },
+  subCommands,
   setup: ({ rawArgs: [name = ""] }) =>
     orFail(() => {
       if (!COMMANDS.includes(name)) throw unknownCommand(name);
@@ -33,8 +45,10 @@ export const mainCommand = defineCommand({
 /** The arguments as citty takes them: the default command spelt out, `--version` alone, `help x` as `x --help`. */
 export function commandLine(args: readonly string[]): string[] {
   const [first] = args;
+  if (first === "help") return commandLine([...args.slice(1), "--help"]);
+  // Help on what does not exist is no help: without the flag, citty runs into the error.
+  if (first !== undefined && !first.startsWith("-") && !COMMANDS.includes(first)) return [first];
   if (args.includes("--version") || first === "-v") return ["--version"];
-  if (first === "help") return [...args.slice(1), "--help"];
   const own = first === "--help" || first === "-h" || first?.startsWith("-") === false;
   return own ? [...args] : [DEFAULT_COMMAND, ...args];
 }
@@ -44,7 +58,14 @@ export async function showUsage<T extends ArgsDef>(
   command: CommandDef<T>,
   parent?: CommandDef<T>,
 ): Promise<void> {
-  printLines(STDOUT, [await usageText(command, parent, process.stdout.isTTY)]);
+  const names = await Promise.all([parent, command].map(nameOf));
+  const words = names.flatMap((name) => (name === undefined || name === PROGRAM ? [] : [name]));
+  printLines(STDOUT, [await helpText(command, words, terminalStyle().colour)]);
+}
+
+async function nameOf<T extends ArgsDef>(command: CommandDef<T> | undefined): Promise<string | undefined> {
+  const meta = command?.meta;
+  return (await (typeof meta === "function" ? meta() : meta))?.name;
 }
 
 /** The command with its flags checked first, and its errors told in one line. */
@@ -62,6 +83,6 @@ function strict<T extends ArgsDef>(command: CommandDef<T>): CommandDef<T> {
 
 function unknownCommand(name: string): UsageError {
   const match = nearest(name, COMMANDS);
-  const hint = match === undefined ? `expected ${COMMANDS.join(" or ")}` : `did you mean ${match}?`;
+  const hint = match === undefined ? `expected one of ${COMMANDS.join(", ")}` : `did you mean ${match}?`;
   return new UsageError(`unknown command ${shown(name)}, ${hint}`);
 }

@@ -11,6 +11,7 @@ import {
   parseDuration,
   parseGrant,
   parseHost,
+  parseListenAddress,
   parseListenPort,
   parsePath,
   parsePattern,
@@ -31,6 +32,8 @@ interface ServeFlag {
 export interface ServeOptions extends Flags {
   /** The config file. */
   readonly config?: string | undefined;
+  /** Where the token that clients must present is written, instead of to stdout. */
+  readonly tokenOut?: string | undefined;
 }
 
 const FLAGS: Readonly<Record<string, ServeFlag>> = {
@@ -54,9 +57,24 @@ const FLAGS: Readonly<Record<string, ServeFlag>> = {
     description: "Token that clients must present; safer in MOAT_PROXY_AUTH_TOKEN",
     read: (text) => ({ authToken: parseToken(text) }),
   },
+  "auth-token-file": {
+    hint: "file",
+    description: "File that holds that token",
+    read: (text) => ({ authTokenFile: parsePath(text) }),
+  },
   "no-auth": {
     description: "Ask for no token, even on an address that others can reach",
     read: () => ({ noAuth: true }),
+  },
+  "token-out": {
+    hint: "file",
+    description: "The token is written there (0600), not to stdout; without one, one is made",
+    read: (text) => ({ tokenOut: parsePath(text) }),
+  },
+  "advertise-host": {
+    hint: "name",
+    description: "Host name for clients in the URL on stdout and in the ready file",
+    read: (text) => ({ advertiseHost: parseHost(text) }),
   },
   "ca-dir": {
     hint: "dir",
@@ -115,10 +133,28 @@ const FLAGS: Readonly<Record<string, ServeFlag>> = {
     description: "text, the default, or json: one object a line",
     read: (text) => ({ logFormat: parseChoice(text, LOG_FORMATS) }),
   },
+  "log-output": {
+    hint: "stderr|stdout|file",
+    description: "Where the log goes, by default stderr; SIGUSR1 opens a file anew",
+    read: (text) => ({ logOutput: parsePath(text) }),
+  },
+  "metrics-listen": {
+    hint: "[host:]port",
+    description: "Serve /metrics for Prometheus there; a bare port on 127.0.0.1",
+    read: (text) => ({ metricsListen: parseListenAddress(text) }),
+  },
 };
 
 /** Flags of wire.md section 1 that come later. */
-const LATER = ["auth-token-file", "token-out", "advertise-host", "control", "log-output"];
+const LATER = ["control"];
+
+/** Flags that contradict each other: of each its setting and its name. */
+const EXCLUSIVE: readonly (readonly [keyof ServeOptions, string, keyof ServeOptions, string])[] = [
+  ["noAuth", "no-auth", "authToken", "auth-token"],
+  ["noAuth", "no-auth", "authTokenFile", "auth-token-file"],
+  ["noAuth", "no-auth", "tokenOut", "token-out"],
+  ["authToken", "auth-token", "authTokenFile", "auth-token-file"],
+];
 
 const SHAPES: ReadonlyMap<string, FlagShape> = new Map(
   Object.entries(FLAGS).map(([name, { hint, repeatable }]) => [
@@ -150,8 +186,9 @@ export function readServeFlags(args: readonly string[]): ServeOptions {
       }
     }
   }
-  if (options.noAuth && options.authToken !== undefined) {
-    throw new UsageError("--no-auth: excludes --auth-token, expected one of them");
+  for (const [key, flag, otherKey, other] of EXCLUSIVE) {
+    if (options[key] === undefined || options[otherKey] === undefined) continue;
+    throw new UsageError(`--${flag}: excludes --${other}, expected one of them`);
   }
   return options;
 }

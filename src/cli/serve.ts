@@ -1,24 +1,34 @@
-// The serve command: flags and file to a running proxy, the one line on stdout, and a clean stop. It parses nothing
-// and serves nothing itself. wire.md section 1.
+// The serve command: flags and file to a running proxy, the one line on stdout, reloads and a clean stop. It parses
+// nothing and serves nothing itself. wire.md section 1.
 
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { isatty } from "node:tty";
 import { defineCommand } from "citty";
 import { version } from "../../package.json" with { type: "json" };
 import { type App, startApp } from "../app.ts";
 import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
-import { descriptor } from "../log/line-writer.ts";
-import { createLogger, type Logger } from "../log/logger.ts";
+import { createBugReporter } from "../log/bug-report.ts";
+import type { Logger } from "../log/logger.ts";
+import { openLogger } from "../log/open-logger.ts";
 import { openBindWarning, withClientToken } from "./client-token.ts";
 import { forgetProxyVariables } from "./environment.ts";
 import { orFail, printLines } from "./failure.ts";
-import { notifyReady, proxyUrl, readyJson, removeReadyFile, writeReadyFile } from "./ready.ts";
+import { operatorSignals } from "./operator-signals.ts";
+import {
+  notifyReady,
+  proxyUrl,
+  readyJson,
+  removeReadyFile,
+  writeReadyFile,
+  writeTokenFile,
+} from "./ready.ts";
+import { Reloading } from "./reloading.ts";
 import { readServeFlags, type ServeOptions, serveArgs } from "./serve-flags.ts";
 import { stopSignal } from "./stop-signals.ts";
 
 const STDOUT = 1;
-const STDERR = 2;
 
 export const serveCommand = defineCommand({
   meta: { name: "serve", description: "Run the proxy; the default command" },
@@ -32,45 +42,86 @@ async function serve(args: readonly string[]): Promise<void> {
   forgetProxyVariables(env);
   const file = options.config ?? (env.MOAT_PROXY_CONFIG || undefined);
   const readFile = (path: string): string => readFileSync(path, "utf8");
-  const config = withClientToken(loadConfig({ file, flags: options, env, readFile }), randomBytes);
+  const random = onceRandom();
+  const load = (): Config => {
+    const config = loadConfig({ file, flags: options, env, readFile });
+    return withClientToken(config, random, options.tokenOut !== undefined);
+  };
+  const config = load();
+  let { drainMs } = config.limits;
 
-  const log = createLogger({ ...config.log, output: descriptor(STDERR) });
+  const log = openLogger(config.log, env);
   process.on("exit", () => log.flush());
   const signal = stopSignal(process, (status) => process.exit(status));
+  const signals = operatorSignals(process, isatty);
+  signals.onReopen(() => log.reopen());
   reportBugs(log);
   warn(config, options, log);
 
   if (config.readyFile !== undefined) removeReadyFile(config.readyFile);
   const app = await startApp(config, { log, version });
+  const apply = async (next: Config): Promise<readonly string[]> => {
+    const later = await app.reload(next);
+    drainMs = next.limits.drainMs;
+    writeToken(next, options);
+    return later;
+  };
+  const reloading = new Reloading({ load, apply, log });
+  signals.onReload(() => void reloading.request());
   try {
-    announce(app, config, log, env.NOTIFY_SOCKET);
+    announce(app, config, options, log, env.NOTIFY_SOCKET);
   } catch (error) {
     await app.stop(0);
     throw error;
   }
   log.info("stopping", { signal: await signal });
-  await app.stop(config.limits.drainMs);
+  await app.stop(drainMs);
   process.exit(0);
 }
 
-function announce(app: App, config: Config, log: Logger, notifySocket: string | undefined): void {
+/** A generated token outlives a reload: clients have it already. */
+function onceRandom(): (count: number) => Uint8Array {
+  let bytes: Uint8Array | undefined;
+  return (count) => {
+    bytes ??= randomBytes(count);
+    return bytes;
+  };
+}
+
+function announce(
+  app: App,
+  config: Config,
+  options: ServeOptions,
+  log: Logger,
+  notifySocket: string | undefined,
+): void {
   const { host, port, caCertPath } = app;
-  const listening = { host, port, caCertPath, version, pid: process.pid, authToken: config.proxy.authToken };
-  if (config.readyFile !== undefined) writeReadyFile(config.readyFile, readyJson(listening), process.pid);
+  const { authToken } = config.proxy;
+  const { advertiseHost, tokenOut } = options;
+  const { pid } = process;
+  const listening = { host, advertiseHost, port, caCertPath, version, pid, authToken };
+  writeToken(config, options);
+  if (config.readyFile !== undefined) writeReadyFile(config.readyFile, readyJson(listening), pid);
   log.info("listening", {
     url: proxyUrl(listening, false),
-    auth_required: listening.authToken !== undefined,
+    auth_required: authToken !== undefined,
     ca_cert: caCertPath,
     policy: config.network.policy,
     version,
   });
-  printLines(STDOUT, [proxyUrl(listening, true)]);
+  printLines(STDOUT, [proxyUrl(listening, tokenOut === undefined)]);
   if (notifySocket) notifyReady(notifySocket, (line) => log.warn(line));
+}
+
+function writeToken({ proxy }: Config, { tokenOut }: ServeOptions): void {
+  if (tokenOut !== undefined && proxy.authToken !== undefined) {
+    writeTokenFile(tokenOut, proxy.authToken, process.pid);
+  }
 }
 
 function warn(config: Config, options: ServeOptions, log: Logger): void {
   if (options.authToken !== undefined) {
-    log.warn("--auth-token: other users of this machine can see it, use MOAT_PROXY_AUTH_TOKEN instead");
+    log.warn("--auth-token: other users of this machine can see it, use --auth-token-file instead");
   }
   const open = openBindWarning(config);
   if (open !== undefined) log.warn(open);
@@ -78,10 +129,7 @@ function warn(config: Config, options: ServeOptions, log: Logger): void {
 
 /** Whatever throws past every handler is a bug of ours: its stack goes to the log, and the proxy serves on. */
 function reportBugs(log: Logger): void {
-  const report = (error: unknown): void => {
-    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    log.error("internal error", { stack: stack.replaceAll(/\s*\n\s*/g, " | ") });
-  };
+  const report = createBugReporter(log);
   process.on("uncaughtException", report);
   process.on("unhandledRejection", report);
 }

@@ -16,6 +16,8 @@ export interface Config {
     readonly localHosts: readonly string[];
     /** Web origins allowed to call the proxy's own endpoints. */
     readonly allowedOrigins: readonly string[];
+    /** True: a connection may begin with a PROXY protocol header, version 1 or 2; it sets client_ip only. */
+    readonly proxyProtocol: boolean;
   };
   readonly tls: {
     /** False: CONNECT becomes an opaque tunnel and no CA is made. */
@@ -28,6 +30,12 @@ export interface Config {
     readonly upstreamCa: string | undefined;
     /** CONNECT ports that carry cleartext HTTP. */
     readonly plainPorts: readonly number[];
+    /** Host patterns, as written, whose CONNECT stays opaque. */
+    readonly passthrough: readonly string[];
+    /** True: upstream servers may also be vouched for by the host's own store. */
+    readonly systemRoots: boolean;
+    /** Certificates shown to upstream servers; no host pattern twice. */
+    readonly clientCerts: readonly ClientCertConfig[];
   };
   readonly credentials: readonly CredentialConfig[];
   readonly network: {
@@ -38,11 +46,60 @@ export interface Config {
     readonly grants: readonly string[];
     /** CIDRs or addresses exempt from the destination deny list. */
     readonly allowIps: readonly string[];
+    /** Method and path rules by host, in the order of the file. */
+    readonly rules: readonly RuleConfig[];
+    /** The proxy through which upstream servers are reached. */
+    readonly upstreamProxy: UpstreamProxyConfig | undefined;
+    /** Status of a refusal by policy. */
+    readonly denyStatus: DenyStatus;
   };
-  readonly log: { readonly level: LogLevel; readonly format: "text" | "json" };
+  readonly log: {
+    readonly level: LogLevel;
+    readonly format: "text" | "json";
+    /** `stderr`, `stdout` or the path of a file. */
+    readonly output: string;
+    /** Request fields that records show; lower case, no credential among them, at most ten. */
+    readonly captureHeaders: readonly string[];
+    /** True: records show the query of a path. */
+    readonly query: boolean;
+  };
   readonly limits: Limits;
+  /** Where /metrics is served; undefined: nowhere. */
+  readonly metricsListen: ListenAddress | undefined;
   /** Written atomically once listening. */
   readonly readyFile: string | undefined;
+}
+
+export type DenyStatus = 407 | 403;
+
+/** Canonical host without brackets, and a port; 0 lets the operating system pick. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ClientCertConfig {
+  /** Host pattern, as written. */
+  readonly host: string;
+  /** Paths of PEM files. */
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface RuleConfig {
+  /** Host pattern, as written. */
+  readonly host: string;
+  /** As written, such as `allow GET /repos/**`; empty for a host without rules: an allow entry. */
+  readonly rules: readonly string[];
+  /** Line in the config file. */
+  readonly line: number | undefined;
+}
+
+export interface UpstreamProxyConfig {
+  readonly host: string;
+  readonly port: number;
+  /** The whole value of Proxy-Authorization. */
+  readonly authorization: Secret | undefined;
 }
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -59,11 +116,16 @@ export interface CredentialConfig {
   readonly grant: string;
   readonly allowCleartext: boolean;
   readonly source: SourceConfig;
+  /** Line in the config file, for explanations. */
+  readonly line: number | undefined;
 }
 
 export type SourceConfig =
   | { readonly type: "static"; readonly value: Secret }
-  | { readonly type: "env"; readonly variable: string };
+  | { readonly type: "env"; readonly variable: string }
+  | { readonly type: "file"; readonly path: string }
+  /** A command for `sh -c`; what it prints is good for `ttlMs` unless it says otherwise. */
+  | { readonly type: "process"; readonly command: string; readonly ttlMs: number };
 
 /** Every limit with its unit in the name; wire.md section 14. */
 export interface Limits {

@@ -7,11 +7,7 @@ export const NOT_YET: Readonly<Record<string, readonly string[]>> = {
     ...["extra_headers", "remove_headers", "token_substitutions", "response_transformers"],
     ...["relays", "mcp_servers", "aws", "postgres"],
   ],
-  proxy: ["proxy_protocol", "auth_token_env"],
-  tls: ["passthrough", "system_roots", "client_certs"],
   "credentials[]": ["postgres"],
-  network: ["rules", "upstream_proxy", "deny_status"],
-  log: ["output", "capture_headers", "query"],
 };
 
 /** Fields of each credential source type, `type` itself left out. */
@@ -33,4 +29,4 @@ export const SOURCE_FIELDS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The source types that schema.ts reads. */
-export const SOURCE_TYPES = ["static", "env"] as const;
+export const SOURCE_TYPES = ["static", "env", "file", "process"] as const;

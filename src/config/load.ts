@@ -1,26 +1,38 @@
 // File, environment and flags to one immutable Config. Flags win over the environment, the environment over the
-// file, lists of the command line are added to those of the file. Every mistake is found before it throws.
-// The file system and the environment arrive as parameters. wire.md sections 1 and 2.
+// file, lists of the command line are added to those of the file. Every mistake is found before it throws. A reload
+// calls it again with the same flags. The file system and the environment arrive as parameters. wire.md sections 1, 2.
 
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { Secret } from "../values/secret.ts";
-import { type Config, type CredentialConfig, DEFAULT_LIMITS, type Limits, type LogLevel } from "./config.ts";
+import {
+  type Config,
+  type CredentialConfig,
+  DEFAULT_LIMITS,
+  type Limits,
+  type ListenAddress,
+  type LogLevel,
+} from "./config.ts";
 import { ConfigError } from "./config-error.ts";
-import { at, mistakesOf } from "./mistakes.ts";
-import { type FileSettings, fileSchema } from "./schema.ts";
-import { BadSetting, parseToken } from "./setting.ts";
-import { type Mistake, readYaml } from "./yaml-text.ts";
+import { type FileReading, NO_FILE, type ReadFile, readConfigFile, reason } from "./read-file.ts";
+import type { FileSettings } from "./schema.ts";
+import { BadSetting, parseToken, shown } from "./setting.ts";
+import { sourceOf } from "./source-schema.ts";
+import type { Variables } from "./variables.ts";
 
-export type Environment = Readonly<Record<string, string | undefined>>;
+export type Environment = Variables;
 
 /** What the command line says: every flag parsed and canonical, absent ones undefined. */
 export interface Flags {
   readonly host?: string | undefined;
   readonly port?: number | undefined;
   readonly authToken?: Secret | undefined;
+  /** Path of a file that holds the token; read here. */
+  readonly authTokenFile?: string | undefined;
   /** True: no proxy authentication, whatever the file and the environment say. */
   readonly noAuth?: boolean | undefined;
+  /** The host that clients are told; requests to the proxy itself may name it. */
+  readonly advertiseHost?: string | undefined;
   readonly caDir?: string | undefined;
   /** True: no CA, opaque tunnels. */
   readonly noIntercept?: boolean | undefined;
@@ -32,6 +44,8 @@ export interface Flags {
   readonly allowIps?: readonly string[] | undefined;
   readonly logLevel?: LogLevel | undefined;
   readonly logFormat?: Config["log"]["format"] | undefined;
+  readonly logOutput?: string | undefined;
+  readonly metricsListen?: ListenAddress | undefined;
   readonly readyFile?: string | undefined;
   readonly drainMs?: number | undefined;
 }
@@ -41,75 +55,75 @@ export interface ConfigSources {
   readonly file?: string | undefined;
   readonly flags: Flags;
   readonly env: Environment;
-  /** Text of a file; throws an error with a `code` as node:fs does. */
-  readonly readFile: (path: string) => string;
+  readonly readFile: ReadFile;
 }
 
 export const TOKEN_VARIABLE = "MOAT_PROXY_AUTH_TOKEN";
 /** CONNECT to port 80 carries cleartext HTTP: several clients do that for http:// and ws:// URLs. */
 const PLAIN_PORTS = [80];
 
-/** @throws ConfigError with every mistake of the file and the environment */
+/** @throws ConfigError with every mistake of the file, the environment and the token file */
 export function loadConfig({ file, flags, env, readFile }: ConfigSources): Config {
-  const mistakes: string[] = [];
-  const settings = file === undefined ? {} : readSettings(file, readFile, mistakes);
-  const token = tokenOf(env, mistakes);
+  const reading = file === undefined ? NO_FILE : readConfigFile(file, readFile, env);
+  const mistakes = [...reading.mistakes];
+  const token =
+    tokenOfFlags(flags, readFile, mistakes) ??
+    tokenOfVariable(env, mistakes) ??
+    tokenOfSettings(file ?? "", reading, env, mistakes);
   if (mistakes.length > 0) throw new ConfigError(mistakes);
-  return merge(settings, flags, token, env);
+  return merge(reading, flags, token, env);
 }
 
-function readSettings(file: string, readFile: (path: string) => string, mistakes: string[]): FileSettings {
-  const name = file.replaceAll(/\p{Cc}/gu, "");
-  let text: string;
+function tokenOfFlags(flags: Flags, readFile: ReadFile, mistakes: string[]): Secret | undefined {
+  const { authToken, authTokenFile } = flags;
+  if (authToken !== undefined || authTokenFile === undefined) return authToken;
+  const where = `--auth-token-file: ${shown(authTokenFile)}`;
   try {
-    text = readFile(file);
+    // Editors and echo end a file with a line feed, which is no part of the token.
+    const text = readFile(authTokenFile).trim();
+    if (text === "") mistakes.push(`${where} is empty, expected the token in it`);
+    return tokenOf(where, text, mistakes);
   } catch (error) {
-    mistakes.push(`${name}: cannot be read${reason(error)}`);
-    return {};
+    mistakes.push(`${where} cannot be read${reason(error)}`);
+    return undefined;
   }
-  const yaml = readYaml(text);
-  const found: Mistake[] = [...yaml.mistakes];
-  let settings: FileSettings = {};
-  // An empty file, or one of comments, is an empty mapping.
-  const data = yaml.data ?? {};
-  if (found.length === 0) {
-    const result = fileSchema.safeParse(data);
-    if (result.success) settings = result.data;
-    else for (const issue of result.error.issues) found.push(...mistakesOf(issue, yaml));
-    const half = halfOfPair(data);
-    if (half !== undefined) found.push(at(yaml, ["tls", half.given], `needs tls.${half.missing} as well`));
-  }
-  found.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
-  for (const { line, text } of found)
-    mistakes.push(line === undefined ? `${name}: ${text}` : `${name}:${line}: ${text}`);
-  return settings;
 }
 
-/** "both or neither; only one is an error": seen on the raw data, so that no other mistake hides it. */
-function halfOfPair(data: unknown): { given: string; missing: string } | undefined {
-  if (typeof data !== "object" || data === null || !("tls" in data)) return undefined;
-  const { tls } = data;
-  if (typeof tls !== "object" || tls === null) return undefined;
-  const cert = "ca_cert" in tls && tls.ca_cert !== undefined;
-  const key = "ca_key" in tls && tls.ca_key !== undefined;
-  if (cert === key) return undefined;
-  return cert ? { given: "ca_cert", missing: "ca_key" } : { given: "ca_key", missing: "ca_cert" };
+/** proxy.auth_token, or the variable that proxy.auth_token_env names, which must be set. */
+function tokenOfSettings(
+  file: string,
+  { settings: { proxy = {} }, lineOf }: FileReading,
+  env: Environment,
+  mistakes: string[],
+): Secret | undefined {
+  const { auth_token: token, auth_token_env: variable } = proxy;
+  if (variable === undefined) return token;
+  const where = `${file}:${lineOf(["proxy", "auth_token_env"])}: proxy.auth_token_env`;
+  if (!env[variable]) mistakes.push(`${where}: environment variable ${variable} is not set, or empty`);
+  return tokenOf(where, env[variable], mistakes);
 }
 
-function tokenOf(env: Environment, mistakes: string[]): Secret | undefined {
+/** Set but empty is most often another variable that was not set: serving without a token is not what was meant. */
+function tokenOfVariable(env: Environment, mistakes: string[]): Secret | undefined {
   const text = env[TOKEN_VARIABLE];
+  if (text === "") mistakes.push(`${TOKEN_VARIABLE}: is set but empty, unset it or put the token into it`);
+  return tokenOf(TOKEN_VARIABLE, text, mistakes);
+}
+
+/** Absent and empty are the same. */
+function tokenOf(where: string, text: string | undefined, mistakes: string[]): Secret | undefined {
   if (text === undefined || text === "") return undefined;
   try {
     return parseToken(text);
   } catch (error) {
     if (!(error instanceof BadSetting)) throw error;
-    mistakes.push(`${TOKEN_VARIABLE}: ${error.message}`);
+    mistakes.push(`${where}: ${error.message}`);
     return undefined;
   }
 }
 
-function merge(file: FileSettings, flags: Flags, envToken: Secret | undefined, env: Environment): Config {
-  const { proxy = {}, tls = {}, network = {}, log = {} } = file;
+function merge(reading: FileReading, flags: Flags, token: Secret | undefined, env: Environment): Config {
+  const { proxy = {}, tls = {}, network = {}, log = {}, metrics = {}, credentials = [] } = reading.settings;
   const noAuth = flags.noAuth === true;
   // --ca-dir names another place for the pair that the file names.
   const pair = flags.caDir === undefined ? tls : {};
@@ -117,10 +131,11 @@ function merge(file: FileSettings, flags: Flags, envToken: Secret | undefined, e
     proxy: {
       host: flags.host ?? proxy.host ?? "127.0.0.1",
       port: flags.port ?? proxy.port ?? 0,
-      authToken: noAuth ? undefined : (flags.authToken ?? envToken ?? proxy.auth_token),
+      authToken: noAuth ? undefined : token,
       noAuth,
-      localHosts: proxy.local_hosts ?? [],
+      localHosts: [...(proxy.local_hosts ?? []), ...(flags.advertiseHost ? [flags.advertiseHost] : [])],
       allowedOrigins: proxy.allowed_origins ?? [],
+      proxyProtocol: proxy.proxy_protocol ?? false,
     },
     tls: {
       intercept: flags.noIntercept === true ? false : (tls.intercept ?? true),
@@ -129,22 +144,43 @@ function merge(file: FileSettings, flags: Flags, envToken: Secret | undefined, e
       caKey: pair.ca_key,
       upstreamCa: flags.upstreamCa ?? tls.upstream_ca,
       plainPorts: tls.plain_ports ?? PLAIN_PORTS,
+      passthrough: tls.passthrough ?? [],
+      systemRoots: tls.system_roots ?? false,
+      clientCerts: tls.client_certs ?? [],
     },
-    credentials: (file.credentials ?? []).map(credentialOf),
+    credentials: credentials.map((item, i) => credentialOf(item, reading.lineOf(["credentials", i]))),
     network: {
       policy: flags.policy ?? network.policy ?? "permissive",
       allow: [...(network.allow ?? []), ...(flags.allow ?? [])],
       grants: [...(network.grants ?? []), ...(flags.grants ?? [])],
       allowIps: [...(network.allow_ips ?? []), ...(flags.allowIps ?? [])],
+      rules: (network.rules ?? []).flatMap((item, i) =>
+        item.map(({ host, rules }) => ({
+          host,
+          rules,
+          line: reading.lineOf(["network", "rules", i, ...(rules.length > 0 ? [host] : [])]),
+        })),
+      ),
+      upstreamProxy: network.upstream_proxy,
+      denyStatus: network.deny_status ?? 407,
     },
-    log: { level: flags.logLevel ?? log.level ?? "info", format: flags.logFormat ?? log.format ?? "text" },
-    limits: limitsOf(file.limits ?? {}, flags),
+    log: {
+      level: flags.logLevel ?? log.level ?? "info",
+      format: flags.logFormat ?? log.format ?? "text",
+      output: flags.logOutput ?? log.output ?? "stderr",
+      captureHeaders: [...new Set(log.capture_headers)],
+      query: log.query ?? false,
+    },
+    limits: limitsOf(reading.settings.limits ?? {}, flags),
+    metricsListen: flags.metricsListen ?? metrics.listen,
     readyFile: flags.readyFile,
   };
 }
 
-function credentialOf(file: NonNullable<FileSettings["credentials"]>[number]): CredentialConfig {
-  const { source } = file;
+function credentialOf(
+  file: NonNullable<FileSettings["credentials"]>[number],
+  line: number | undefined,
+): CredentialConfig {
   return {
     host: file.host,
     header: file.header ?? "Authorization",
@@ -153,10 +189,8 @@ function credentialOf(file: NonNullable<FileSettings["credentials"]>[number]): C
     format: file.format ?? "",
     grant: file.grant ?? "",
     allowCleartext: file.allow_cleartext ?? false,
-    source:
-      source.type === "static"
-        ? { type: "static", value: source.value }
-        : { type: "env", variable: source.var },
+    source: sourceOf(file.source),
+    line,
   };
 }
 
@@ -172,15 +206,4 @@ function limitsOf(file: NonNullable<FileSettings["limits"]>, flags: Flags): Limi
     maxConnections: file.max_connections ?? DEFAULT_LIMITS.maxConnections,
     maxConnectionsPerClient: file.max_connections_per_client ?? DEFAULT_LIMITS.maxConnectionsPerClient,
   };
-}
-
-/** In words for the cases an operator meets; the code for the rest. */
-function reason(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  const words: Readonly<Record<string, string>> = {
-    ENOENT: "no such file",
-    EACCES: "permission denied",
-    EISDIR: "it is a directory",
-  };
-  return code === "" ? "" : `: ${words[code] ?? code}`;
 }

@@ -7,11 +7,19 @@ import { parseHostPattern } from "../policy/host-pattern.ts";
 import { canonicalHost } from "../values/authority.ts";
 import { parseCidr } from "../values/ip-address.ts";
 import { Secret } from "../values/secret.ts";
+import type { ListenAddress, UpstreamProxyConfig } from "./config.ts";
 import { didYouMean } from "./nearest.ts";
 
 /** The message is the end of a line that begins with the key or flag. */
 export class BadSetting extends Error {
   override readonly name = "BadSetting";
+  /** The same without the value: for one that came from the environment, which no line may show. */
+  readonly masked: string;
+
+  constructor(message: string, masked = message) {
+    super(message);
+    this.masked = masked;
+  }
 }
 
 /** Longest value that a message repeats. */
@@ -22,10 +30,21 @@ export function shown(text: string): string {
   return JSON.stringify(text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text);
 }
 
+/** `a, b or c`. */
+export function oneOf(choices: readonly (string | number)[]): string {
+  const last = choices.at(-1) ?? "";
+  return choices.length < 2 ? `${last}` : `${choices.slice(0, -1).join(", ")} or ${last}`;
+}
+
+/** A mistake whose message begins with the value. */
+function rejected(text: string, problem: string): BadSetting {
+  return new BadSetting(`${shown(text)} ${problem}`, problem);
+}
+
 /** 0 lets the operating system pick. */
 export function parseListenPort(text: string): number {
   const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : -1;
-  if (port < 0 || port > 65535) throw new BadSetting(`${shown(text)} is no port, expected 0 to 65535`);
+  if (port < 0 || port > 65535) throw rejected(text, "is no port, expected 0 to 65535");
   return port;
 }
 
@@ -34,7 +53,7 @@ export function parseHost(text: string): string {
   try {
     return canonicalHost(text).host;
   } catch {
-    throw new BadSetting(`${shown(text)} is no address, expected an IP address or a host name`);
+    throw rejected(text, "is no address, expected an IP address or a host name");
   }
 }
 
@@ -43,27 +62,28 @@ export function parsePattern(text: string): string {
   // What stands before an @ may be a password.
   if (text.includes("@"))
     throw new BadSetting("a host pattern holds no @, expected a host such as api.example.com");
-  return checked(text, parseHostPattern);
+  return checked(text, parseHostPattern, "is no host pattern, expected a host such as api.example.com");
 }
 
 /** The CIDR or address as written. */
 export function parseAllowedIp(text: string): string {
-  return checked(text, parseCidr);
+  return checked(text, parseCidr, "is no address, expected one such as 10.0.0.1 or 10.0.0.0/8");
 }
 
 /** The grant as written; it must expand to hosts. */
 export function parseGrant(text: string): string {
   if (hostsForGrant(text).length > 0) return text;
   const known = knownGrants();
-  const hint = didYouMean(text, known) || `, expected one of ${known.join(", ")}`;
-  throw new BadSetting(`unknown grant ${shown(text)}${hint}`);
+  const expected = `, expected ${oneOf(known)}`;
+  const hint = didYouMean(text, known) || expected;
+  throw new BadSetting(`unknown grant ${shown(text)}${hint}`, `unknown grant${expected}`);
 }
 
 /** One of a closed list. */
 export function parseChoice<T extends string>(text: string, choices: readonly T[]): T {
   const found = choices.find((choice) => choice === text);
   if (found !== undefined) return found;
-  throw new BadSetting(`${shown(text)} is not accepted, expected ${choices.join(" or ")}`);
+  throw rejected(text, `is not accepted, expected ${oneOf(choices)}`);
 }
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
@@ -74,9 +94,7 @@ const MAX_DURATION_MS = 7 * 24 * 3_600_000;
 /** `500ms`, `10s`, `1m30s`, `1.5h`, as in Go; the unit may not be left out, but for zero. Milliseconds. */
 export function parseDuration(text: string, minMs: number): number {
   if (text !== "0" && !DURATION.test(text)) {
-    throw new BadSetting(
-      `${shown(text)} is no duration, expected a number with its unit, such as 500ms, 10s or 15m`,
-    );
+    throw rejected(text, "is no duration, expected a number with its unit, such as 500ms, 10s or 15m");
   }
   let total = 0;
   for (const [, amount = "0", unit = ""] of text.matchAll(/([0-9.]+)(ms|s|m|h)/g)) {
@@ -84,9 +102,7 @@ export function parseDuration(text: string, minMs: number): number {
   }
   total = Math.round(total);
   if (total < minMs || total > MAX_DURATION_MS) {
-    throw new BadSetting(
-      `${shown(text)} is out of range, expected ${minMs}ms to ${MAX_DURATION_MS / 3_600_000}h`,
-    );
+    throw rejected(text, `is out of range, expected ${minMs}ms to ${MAX_DURATION_MS / 3_600_000}h`);
   }
   return total;
 }
@@ -131,13 +147,64 @@ const NOT_INJECTABLE = new Set([
 
 /** Name of a field that may carry a credential, as written. */
 export function parseFieldName(text: string): string {
-  if (!FIELD_NAME.test(text)) throw new BadSetting(`${shown(text)} is no header name`);
+  if (!FIELD_NAME.test(text)) throw rejected(text, "is no header name");
   const key = text.toLowerCase();
   if (NOT_INJECTABLE.has(key) || key.startsWith("proxy-")) {
-    throw new BadSetting(
-      `${shown(text)} cannot carry a credential: it governs the connection or the framing`,
-    );
+    throw rejected(text, "cannot carry a credential: it governs the connection or the framing");
   }
+  return text;
+}
+
+/** Fields that carry a secret of their own, so that no record may show them. */
+const NEVER_CAPTURED = new Set(["authorization", "proxy-authorization", "cookie"]);
+
+/** Name of a request field that records may show, in lower case. */
+export function parseCapturedField(text: string): string {
+  if (!FIELD_NAME.test(text)) throw rejected(text, "is no header name");
+  const key = text.toLowerCase();
+  if (NEVER_CAPTURED.has(key)) throw rejected(text, "holds secrets and is never written to the log");
+  return key;
+}
+
+/** `[HOST:]PORT`, IPv6 in brackets; without a host the loopback address. */
+export function parseListenAddress(text: string): ListenAddress {
+  const [, host = "127.0.0.1", port] = /^(?:(\[[^\]]+\]|[^:[\]]+):)?([0-9]{1,5})$/.exec(text) ?? [];
+  if (port === undefined) {
+    throw rejected(text, "is no address to listen on, expected a port such as 9090, or 127.0.0.1:9090");
+  }
+  return { host: parseHost(host), port: parseListenPort(port) };
+}
+
+/** Scheme, user information, host, port; nothing behind the authority but a slash. */
+const PROXY_URL = /^http:\/\/(?:([^/?#]*)@)?(\[[^\]]+\]|[^:/?#@[\]]+):([0-9]{1,5})\/?$/i;
+const PROXY_URL_FORM = "expected http://host:port or http://user:password@host:port (the value is not shown)";
+
+/** An http:// proxy with its port; user and password percent-encoded where they must be. RFC 9110 section 11.7. */
+export function parseProxyUrl(text: string): UpstreamProxyConfig {
+  if (/^https:/i.test(text)) throw new BadSetting(`a proxy is reached over http:// only, ${PROXY_URL_FORM}`);
+  const [, user, host, port = ""] = PROXY_URL.exec(text) ?? [];
+  if (host === undefined) throw new BadSetting(`is no proxy URL, ${PROXY_URL_FORM}`);
+  if (Number(port) < 1 || Number(port) > 65535) throw new BadSetting(`has no valid port, ${PROXY_URL_FORM}`);
+  try {
+    const authorization = user === undefined ? undefined : basicAuthorization(user);
+    return { host: canonicalHost(host).host, port: Number(port), authorization };
+  } catch {
+    throw new BadSetting(`has a host or user information that cannot be read, ${PROXY_URL_FORM}`);
+  }
+}
+
+/** RFC 7617 section 2: user and password in UTF-8, no control characters, a colon between them. */
+function basicAuthorization(userInformation: string): Secret {
+  const colon = userInformation.indexOf(":");
+  const user = decodeURIComponent(colon < 0 ? userInformation : userInformation.slice(0, colon));
+  const password = decodeURIComponent(colon < 0 ? "" : userInformation.slice(colon + 1));
+  if (user.includes(":") || /\p{Cc}/u.test(user + password)) throw new RangeError("not Basic credentials");
+  return new Secret(`Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`);
+}
+
+/** A command for `sh -c`. */
+export function parseCommand(text: string): string {
+  if (text.trim() === "" || text.includes("\0")) throw new BadSetting("expected a command for the shell");
   return text;
 }
 
@@ -158,12 +225,13 @@ export function parseVariable(text: string): string {
   throw new BadSetting("is no variable name, expected letters, digits and _, such as GITHUB_TOKEN");
 }
 
-function checked(text: string, parse: (text: string) => unknown): string {
+/** The text as written; what `parse` throws names it, `masked` does not. */
+export function checked(text: string, parse: (text: string) => unknown, masked: string): string {
   try {
     parse(text);
     return text;
   } catch (error) {
-    if (error instanceof Error) throw new BadSetting(error.message);
+    if (error instanceof Error) throw new BadSetting(error.message, masked);
     throw error;
   }
 }

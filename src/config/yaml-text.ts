@@ -27,6 +27,8 @@ export interface YamlText {
   /** Plain data; a key without a value is undefined, as if it were not there. */
   readonly data: unknown;
   readonly mistakes: readonly Mistake[];
+  /** The key is there and has nothing behind it. */
+  emptyAt(place: Place): boolean;
   /** Line of the key or list item at this place, or of the nearest one around it. */
   lineOf(place: Place): number | undefined;
 }
@@ -84,7 +86,8 @@ export function readYaml(text: string): YamlText {
       mistakes.push({ line: undefined, text: "its aliases expand to too much" });
     }
   }
-  return { data, mistakes, lineOf: (place) => lineOf(document, lines, place) };
+  const emptyAt = (place: Place): boolean => document.hasIn(place) && document.getIn(place) === null;
+  return { data, mistakes, emptyAt, lineOf: (place) => lineOf(document, lines, place) };
 }
 
 function lineOf(document: Document, lines: LineCounter, place: Place): number | undefined {

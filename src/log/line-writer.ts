@@ -1,9 +1,10 @@
 // Log lines on their way to a file descriptor: gathered in memory, written in one system call per batch, so that a
-// request pays for a string and not for a write. Bounded; nothing is lost at exit; a reader that is gone is no error.
+// request pays for a string and not for a write. Bounded; an output that is slow, full or gone stalls nothing, and
+// what it costs is counted. Nothing is lost at exit.
 
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 
-/** Takes some of the bytes and returns how many; 0 means "not now". Throws when the output is gone. */
+/** Takes some of the bytes and returns how many; 0 means "not now". Throws when it cannot be written. */
 export type Output = (bytes: Uint8Array) => number;
 
 export interface LineSink {
@@ -14,110 +15,198 @@ export interface LineSink {
 }
 
 /** A batch this large is written at once; a pipe holds 64 KiB. */
-const BATCH_CHARS = 16 * 1024;
-/** A lone line waits this long for company. */
+const BATCH_BYTES = 16 * 1024;
+/** Lines are encoded into chunks of this size. */
+const CHUNK_BYTES = 64 * 1024;
+/** A UTF-16 code unit becomes at most three bytes of UTF-8. */
+const MAX_BYTES_PER_UNIT = 3;
+/** A lone line waits this long for company, and a blocked reader is asked again after it. */
 const BATCH_MS = 20;
+/** A full disk is asked again after this. */
+const FAILED_RETRY_MS = 1_000;
 /** What may wait in memory for a blocked reader; beyond it lines are dropped, counted, and the count is logged. */
 const MAX_BACKLOG = 4 * 1024 * 1024;
 /** How long the end of the process waits for a blocked reader. */
 const FLUSH_WAIT_MS = 1_000;
-const RETRY_MS = 5;
+const FLUSH_STEP_MS = 5;
+const LINE_FEED = 10;
+
+/** `taking` also when blocked; `failed`: an error that may pass; `gone`: nobody will ever read (EPIPE). */
+type State = "taking" | "failed" | "gone";
 
 export class LineWriter implements LineSink {
   readonly #output: Output;
   readonly #lostLine: (count: number) => string;
-  #lines = "";
-  #unsent: Uint8Array = new Uint8Array(0);
+  readonly #onTrouble: (reason: string) => void;
+  /** Full chunks, the oldest first, then the one being filled. */
+  #full: Buffer[] = [];
+  #chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  #filled = 0;
+  /** Bytes in all chunks, sent ones of the first included. */
+  #size = 0;
+  /** Bytes of the first chunk already sent. */
+  #sent = 0;
+  #state: State = "taking";
+  /** Fill at which the next attempt to write is made without waiting for the timer. */
+  #nextBatch = BATCH_BYTES;
   #lost = 0;
-  #gone = false;
+  #reported = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param lostLine makes the line that reports how many lines a blocked reader has cost */
-  constructor(output: Output, lostLine: (count: number) => string) {
+  /**
+   * @param lostLine makes the line that reports how many lines the output has cost, once it takes lines again
+   * @param onTrouble told, once per outage, why the output takes nothing
+   */
+  constructor(
+    output: Output,
+    lostLine: (count: number) => string,
+    onTrouble: (reason: string) => void = () => undefined,
+  ) {
     this.#output = output;
     this.#lostLine = lostLine;
+    this.#onTrouble = onTrouble;
+  }
+
+  /** Lines dropped since the start. */
+  get lost(): number {
+    return this.#lost;
   }
 
   write(line: string): void {
-    if (this.#gone) return;
-    if (this.#lines.length + this.#unsent.length + line.length > MAX_BACKLOG) {
+    if (this.#state === "gone" || this.#size + line.length > MAX_BACKLOG) {
       this.#lost += 1;
       return;
     }
-    this.#lines += line;
-    if (this.#lines.length >= BATCH_CHARS && this.#unsent.length === 0) this.#drain();
-    else if (this.#timer === undefined) this.#wait();
+    this.#append(line);
+    if (this.#size >= this.#nextBatch && this.#state === "taking") {
+      this.drain();
+      // Blocked: asked again after one more batch, or when the timer says so.
+      this.#nextBatch = this.#size + BATCH_BYTES;
+    }
+    if (this.#timer === undefined && this.#size > 0) this.#wait();
   }
 
   flush(): void {
-    for (let waited = 0; !this.#drain() && waited < FLUSH_WAIT_MS; waited += RETRY_MS)
-      Bun.sleepSync(RETRY_MS);
+    for (let waited = 0; !this.drain() && waited < FLUSH_WAIT_MS; waited += FLUSH_STEP_MS) {
+      if (this.#state !== "taking") return;
+      Bun.sleepSync(FLUSH_STEP_MS);
+    }
+  }
+
+  /** Writes what the output takes without waiting. True when nothing is left. */
+  drain(): boolean {
+    if (!this.#send()) return false;
+    if (this.#lost === this.#reported || this.#state !== "taking") return true;
+    this.#append(this.#lostLine(this.#lost - this.#reported));
+    this.#reported = this.#lost;
+    return this.#send();
+  }
+
+  /** The output may have become another one: an error of the old one counts no more. */
+  retry(): void {
+    this.#state = "taking";
+    if (!this.drain() && this.#timer === undefined) this.#wait();
+  }
+
+  #append(line: string): void {
+    const most = line.length * MAX_BYTES_PER_UNIT;
+    if (this.#filled + most > this.#chunk.length) {
+      if (this.#filled > 0) this.#full.push(this.#chunk.subarray(0, this.#filled));
+      this.#chunk = Buffer.allocUnsafe(Math.max(CHUNK_BYTES, most));
+      this.#filled = 0;
+    }
+    const bytes = this.#chunk.write(line, this.#filled, "utf8");
+    this.#filled += bytes;
+    this.#size += bytes;
   }
 
   #wait(): void {
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      if (!this.#drain()) this.#wait();
-    }, BATCH_MS);
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        if (!this.drain()) this.#wait();
+      },
+      this.#state === "failed" ? FAILED_RETRY_MS : BATCH_MS,
+    );
     // The log alone keeps no process alive; flush() at exit writes what is left.
     this.#timer.unref();
   }
 
   /** True when nothing is left to write. */
-  #drain(): boolean {
-    if (this.#gone) return true;
-    if (!this.#send()) return false;
-    if (this.#lost > 0) {
-      this.#lines += this.#lostLine(this.#lost);
-      this.#lost = 0;
+  #send(): boolean {
+    while (this.#size > 0) {
+      const first = this.#full[0] ?? this.#chunk.subarray(0, this.#filled);
+      const taken = this.#offer(first.subarray(this.#sent));
+      if (taken === 0) return this.#state === "gone";
+      this.#sent += taken;
+      if (this.#sent < first.length) continue;
+      this.#size -= first.length;
+      this.#sent = 0;
+      if (this.#full.length > 0) this.#full.shift();
+      else this.#filled = 0;
     }
-    this.#unsent = Buffer.from(this.#lines, "utf8");
-    this.#lines = "";
-    return this.#send();
+    this.#nextBatch = BATCH_BYTES;
+    return true;
   }
 
-  #send(): boolean {
+  /** How many of the bytes the output took; an error becomes a state. */
+  #offer(bytes: Uint8Array): number {
     try {
-      while (this.#unsent.length > 0) {
-        const taken = this.#output(this.#unsent);
-        if (taken === 0) return false;
-        this.#unsent = this.#unsent.subarray(taken);
-      }
-    } catch {
-      // Nobody reads the log any more (EPIPE), or it cannot be written: there is no place left to say so, and
-      // serving goes on.
-      this.#gone = true;
-      this.#lines = "";
-      this.#unsent = new Uint8Array(0);
+      const taken = this.#output(bytes);
+      if (taken > 0) this.#state = "taking";
+      return taken;
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? String(error.code) : "";
+      const before = this.#state;
+      this.#state = code === "EPIPE" ? "gone" : "failed";
+      if (before === "taking") this.#onTrouble(code);
+      if (this.#state === "gone") this.#forget();
+      return 0;
     }
-    return true;
+  }
+
+  /** Nobody will read what waits: each of its lines is lost. */
+  #forget(): void {
+    const waiting = [...this.#full, this.#chunk.subarray(0, this.#filled)];
+    for (const [i, chunk] of waiting.entries()) {
+      for (let at = i === 0 ? this.#sent : 0; at < chunk.length; at++)
+        if (chunk[at] === LINE_FEED) this.#lost += 1;
+    }
+    this.#full = [];
+    this.#filled = 0;
+    this.#size = 0;
+    this.#sent = 0;
   }
 }
 
-/** Output to a file descriptor. A full pipe takes nothing where the system allows, so a stalled reader stalls no request. */
+/** Output to a file descriptor. Pipes and terminals that take nothing stall nothing, where the system allows. */
 export function descriptor(fd: number): Output {
   const target = withoutBlocking(fd);
-  return (bytes) => {
-    try {
-      return writeSync(target, bytes);
-    } catch (error) {
-      if (error instanceof Error && "code" in error && (error.code === "EAGAIN" || error.code === "EINTR")) {
-        return 0;
-      }
-      throw error;
+  return (bytes) => writeSome(target, bytes);
+}
+
+/** One write(2); 0 when the descriptor takes nothing now. */
+export function writeSome(fd: number, bytes: Uint8Array): number {
+  try {
+    return writeSync(fd, bytes);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && (error.code === "EAGAIN" || error.code === "EINTR")) {
+      return 0;
     }
-  };
+    throw error;
+  }
 }
 
 /**
- * Opens the pipe once more, non-blocking: the flag belongs to the open file, and setting it on the inherited one
- * would change it for every process that shares it. Linux only; elsewhere, and where the pipe belongs to another
- * user, the descriptor itself is used, and a full pipe blocks.
+ * Opens the pipe or terminal once more, non-blocking: the flag belongs to the open file, and setting it on the
+ * inherited one would change it for every process that shares it. Linux only; elsewhere, and where it belongs to
+ * another user, the descriptor itself is used, and a full pipe (or Ctrl-S at a terminal) blocks.
  */
 function withoutBlocking(fd: number): number {
   try {
-    return fstatSync(fd).isFIFO()
-      ? openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK)
+    const stat = fstatSync(fd);
+    return stat.isFIFO() || stat.isCharacterDevice()
+      ? openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY)
       : fd;
   } catch {
     // No /proc, or no permission: see above.

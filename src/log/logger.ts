@@ -3,22 +3,28 @@
 // where this takes 3 (Bun 1.4.5, JSON, writer included), of some 40 for the whole request; and its text form, our
 // default, is a second package that reads the JSON back.
 
+import type { RequestRecord } from "../proxy/record.ts";
+import { jsonLayout } from "./json-layout.ts";
+import type { Layout, LogFields, LogLevel } from "./layout.ts";
 import { LineWriter, type Output } from "./line-writer.ts";
-import { clean } from "./redact.ts";
+import { type TerminalStyle, terminalLayout } from "./terminal-layout.ts";
+import { textLayout } from "./text-layout.ts";
 
-export type LogLevel = "debug" | "info" | "warn" | "error";
-
-export type LogValue = string | number | boolean | readonly string[] | undefined;
-/** Keys in the order in which they are to stand, none of them time, level or msg; undefined values are left out. */
-export type LogFields = Readonly<Record<string, LogValue>>;
+export type { LogFields, LogLevel, LogValue } from "./layout.ts";
 
 export interface Logger {
   debug(msg: string, fields?: LogFields): void;
   info(msg: string, fields?: LogFields): void;
   warn(msg: string, fields?: LogFields): void;
   error(msg: string, fields?: LogFields): void;
+  /** The line of a request; only createRequestLog calls it, which makes the record fit to print. */
+  request(level: LogLevel, record: RequestRecord): void;
   /** Writes what waits in memory. Call it last, before the process ends. */
   flush(): void;
+  /** Opens a log file anew, for logrotate; where that fails the old file stays in use, and the log says so. */
+  reopen(): void;
+  /** Lines that an output which was blocked, full or gone has cost since the start. */
+  readonly lost: number;
 }
 
 export interface LogOptions {
@@ -27,79 +33,59 @@ export interface LogOptions {
   readonly output: Output;
   /** Unix milliseconds. */
   readonly now?: () => number;
+  /** Text only: the output is a terminal of this style. At level debug it gets every field all the same. */
+  readonly terminal?: TerminalStyle | undefined;
+  /** Text only: colour for an output that is no terminal, which somebody has to ask for (FORCE_COLOR). */
+  readonly colour?: boolean;
+  /** Makes `output` write to the file that has its name now. Throws Error of one line. */
+  readonly reopen?: () => void;
+  /** Told why the output takes nothing, once per outage: the log itself cannot say so then. */
+  readonly onTrouble?: (reason: string) => void;
 }
 
 const NO_FIELDS: LogFields = Object.freeze({});
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
-/** `text`: `time LEVEL message key=value …`; `json`: one object a line with time, level, msg, then the fields. */
-export function createLogger({ level, format, output, now = Date.now }: LogOptions): Logger {
-  const time = isoClock(now);
-  const line = format === "json" ? jsonLine : textLine;
+export function createLogger(options: LogOptions): Logger {
+  const { level, now = Date.now } = options;
+  const layout = layoutOf(options);
   const lost = (count: number): string =>
-    line(time(), "warn", "log lines lost, the output was blocked", { count });
-  const writer = new LineWriter(output, lost);
+    layout.line(now(), "warn", "log lines lost: the output took none", { count });
+  const writer = new LineWriter(options.output, lost, options.onTrouble);
   const at = (own: LogLevel) =>
     RANK[own] < RANK[level]
       ? () => undefined
-      : (msg: string, fields = NO_FIELDS) => writer.write(line(time(), own, msg, fields));
+      : (msg: string, fields = NO_FIELDS) => writer.write(layout.line(now(), own, msg, fields));
+  const error = at("error");
   return {
     debug: at("debug"),
     info: at("info"),
     warn: at("warn"),
-    error: at("error"),
+    error,
+    request(own, record) {
+      if (RANK[own] >= RANK[level]) writer.write(layout.request(now(), own, record));
+    },
     flush: () => writer.flush(),
+    reopen() {
+      // What was logged until now belongs into the file that was there until now.
+      writer.drain();
+      try {
+        options.reopen?.();
+      } catch (reason) {
+        error("the log file stays the old one", { error: reason instanceof Error ? reason.message : "" });
+      }
+      writer.retry();
+    },
+    get lost() {
+      return writer.lost;
+    },
   };
 }
 
-/**
- * What only a control character, a separator, a mark of direction, or a backslash in a value can put into a JSON
- * line: one look at the whole line instead of one at every value.
- */
-const SUSPECT = /\\|[^ -~]/;
-
-function jsonLine(time: string, level: LogLevel, msg: string, fields: LogFields): string {
-  const body = JSON.stringify(fields);
-  const head = `{"time":"${time}","level":"${level}","msg":${JSON.stringify(msg)}`;
-  const line = body === "{}" ? `${head}}` : `${head},${body.slice(1)}`;
-  if (!SUSPECT.test(line)) return `${line}\n`;
-  const cleaned = JSON.parse(line, (_key, value: unknown) =>
-    typeof value === "string" ? clean(value) : value,
-  );
-  return `${JSON.stringify(cleaned)}\n`;
-}
-
-function textLine(time: string, level: LogLevel, msg: string, fields: LogFields): string {
-  let line = `${time} ${level.toUpperCase().padEnd(5)} ${clean(msg)}`;
-  for (const key in fields) {
-    const value = fields[key];
-    if (value !== undefined) line += ` ${key}=${textValue(value)}`;
-  }
-  return `${line}\n`;
-}
-
-/** Visible ASCII without quote and equals sign: stands bare. All else is cleaned, and quoted where it is ambiguous. */
-const PLAIN = /^[!#-<>-~]+$/;
-const AMBIGUOUS = /[\s"=]|^$/;
-
-function textValue(value: string | number | boolean | readonly string[]): string {
-  // String() joins a list with commas, and masks a Secret that got past the types.
-  const text = String(value);
-  if (PLAIN.test(text)) return text;
-  const cleaned = clean(text);
-  return AMBIGUOUS.test(cleaned) ? JSON.stringify(cleaned) : cleaned;
-}
-
-/** ISO 8601 in UTC with milliseconds; formatted once per millisecond. */
-function isoClock(now: () => number): () => string {
-  let at = Number.NaN;
-  let text = "";
-  return () => {
-    const time = now();
-    if (time !== at) {
-      at = time;
-      text = new Date(time).toISOString();
-    }
-    return text;
-  };
+/** `text`: `time LEVEL message key=value …`, or columns on a terminal; `json`: one object a line. */
+function layoutOf({ format, level, terminal, colour = false }: LogOptions): Layout {
+  if (format === "json") return jsonLayout();
+  return terminal === undefined || level === "debug"
+    ? textLayout(terminal?.colour ?? colour)
+    : terminalLayout(terminal);
 }

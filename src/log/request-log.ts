@@ -1,9 +1,9 @@
-// The record of a request as a log line: which keys, in which order, at which level. wire.md section 12.
-// It formats at once, since a session reuses its record; the writer behind the logger does the batching.
+// The record of a request as a log line: at which level, and how much of each text. wire.md section 12.
+// The line is made at once, since a session reuses its record; the writer behind the logger does the batching.
 
 import type { RecordSink } from "../proxy/ports.ts";
 import { MAX_PATH, type RequestRecord } from "../proxy/record.ts";
-import type { Logger, LogLevel, LogValue } from "./logger.ts";
+import type { Logger, LogLevel } from "./logger.ts";
 import { bound, redactPath } from "./redact.ts";
 
 /** A method token is short; llhttp knows none over 13 characters. */
@@ -12,12 +12,16 @@ const MAX_METHOD = 32;
 const MAX_HOST = 260;
 /** User name, deny reason, error: enough to understand, too little to flood. */
 const MAX_TEXT = 512;
+/** As long as a path may be. */
+const MAX_QUERY = MAX_PATH;
+/** A captured field's value. */
+const MAX_CAPTURED = 256;
 
 const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** @param names relay and MCP server names, which may stand in a logged path where a token could be */
 export function createRequestLog(log: Logger, names: ReadonlySet<string> = NO_NAMES): RecordSink {
-  return { write: (record) => log[levelOf(record)]("request", fieldsOf(record, names)) };
+  return { write: (record) => log.request(levelOf(record), fitToPrint(record, names)) };
 }
 
 /** ERROR for an error or 500 and above, WARN for a denial or 400 and above. A client that left has status 0. */
@@ -26,30 +30,40 @@ function levelOf(record: RequestRecord): LogLevel {
   return record.denied || record.status >= 400 ? "warn" : "info";
 }
 
-function fieldsOf(record: RequestRecord, names: ReadonlySet<string>): Record<string, LogValue> {
-  // A record does not say whether the proxy answered itself; it never does inside a tunnel.
-  const local = record.proxyType !== "connect";
-  const fields: Record<string, LogValue> = {
-    request_id: record.requestId,
-    http_method: bound(record.method, MAX_METHOD),
-    http_host: bound(record.host, MAX_HOST),
-    http_path: bound(redactPath(record.path, local, names), MAX_PATH),
-    http_status: record.status,
-    duration_ms: Math.round(record.durationMs * 1000) / 1000,
-    proxy_type: record.proxyType,
-  };
-  if (record.runId !== undefined) fields.run_id = record.runId;
-  if (record.userId !== undefined && record.userId !== "") fields.user_id = bound(record.userId, MAX_TEXT);
-  if (record.clientIp !== "") fields.client_ip = record.clientIp;
-  if (record.injectedHeaders.length > 0) {
-    fields.credential_injected = true;
-    fields.injected_headers = record.injectedHeaders;
+/** The record itself where nothing has to be hidden or cut, as nearly always. */
+function fitToPrint(record: RequestRecord, names: ReadonlySet<string>): RequestRecord {
+  // Whatever is said of who answers: inside a tunnel it is never the proxy itself.
+  const path = redactPath(record.path, record.proxyType !== "connect", names);
+  if (
+    path === record.path &&
+    path.length <= MAX_PATH &&
+    record.method.length <= MAX_METHOD &&
+    record.host.length <= MAX_HOST &&
+    fits(record.query, MAX_QUERY) &&
+    fits(record.userId, MAX_TEXT) &&
+    fits(record.denyReason, MAX_TEXT) &&
+    fits(record.error, MAX_TEXT) &&
+    (record.captured === undefined || record.captured.every(([, value]) => value.length <= MAX_CAPTURED))
+  ) {
+    return record;
   }
-  if (record.grants.length > 0) fields.grants = record.grants;
-  if (record.denied) fields.denied = true;
-  if (record.denyReason !== undefined) fields.deny_reason = bound(record.denyReason, MAX_TEXT);
-  if (record.requestSize > 0) fields.request_size = record.requestSize;
-  if (record.responseSize > 0) fields.response_size = record.responseSize;
-  if (record.error !== undefined) fields.error = bound(record.error, MAX_TEXT);
-  return fields;
+  return {
+    ...record,
+    path: bound(path, MAX_PATH),
+    method: bound(record.method, MAX_METHOD),
+    host: bound(record.host, MAX_HOST),
+    query: cut(record.query, MAX_QUERY),
+    userId: cut(record.userId, MAX_TEXT),
+    denyReason: cut(record.denyReason, MAX_TEXT),
+    error: cut(record.error, MAX_TEXT),
+    captured: record.captured?.map(([name, value]) => [name, bound(value, MAX_CAPTURED)] as const),
+  };
+}
+
+function fits(text: string | undefined, max: number): boolean {
+  return text === undefined || text.length <= max;
+}
+
+function cut(text: string | undefined, max: number): string | undefined {
+  return text === undefined ? undefined : bound(text, max);
 }

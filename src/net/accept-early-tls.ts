@@ -22,7 +22,12 @@ export function acceptEarlyTls(transport: Wire, leaf: Leaf, early: Uint8Array, h
   };
   // TLSSocket takes any Duplex; its typings name net.Socket only.
   const tls = new TLSSocket(ciphertext as unknown as ConstructorParameters<typeof TLSSocket>[0], options);
-  const wire = new StreamWire(tls, handler, early[0] === TLS_HANDSHAKE_RECORD ? "failed" : "not-tls");
+  const wire = new StreamWire(
+    tls,
+    ciphertext,
+    handler,
+    early[0] === TLS_HANDSHAKE_RECORD ? "failed" : "not-tls",
+  );
   ciphertext.push(early);
   return wire;
 }
@@ -31,6 +36,7 @@ export function acceptEarlyTls(transport: Wire, leaf: Leaf, early: Uint8Array, h
 class WireStream extends Duplex implements WireHandler {
   readonly #wire: Wire;
   #written: (() => void) | undefined;
+  #waiting: (() => void)[] = [];
 
   constructor(wire: Wire) {
     super({ allowHalfOpen: true });
@@ -46,6 +52,18 @@ class WireStream extends Duplex implements WireHandler {
     const written = this.#written;
     this.#written = undefined;
     written?.();
+    setImmediate(() => this.#settle());
+  }
+
+  /** Calls back once the transport has taken all that was written so far. */
+  whenTaken(taken: () => void): void {
+    this.#waiting.push(taken);
+    this.#settle();
+  }
+
+  #settle(): void {
+    if (this.#written !== undefined || this.writableLength > 0) return;
+    for (const taken of this.#waiting.splice(0)) taken();
   }
 
   onEnd(): void {
@@ -82,6 +100,7 @@ class StreamWire implements Wire {
   closed = false;
   accepted = 0;
   readonly #tls: TLSSocket;
+  readonly #ciphertext: WireStream;
   #queue: Uint8Array[] = [];
   #queued = 0;
   /** Given to the stream, not yet taken by the transport. */
@@ -89,8 +108,9 @@ class StreamWire implements Wire {
   #ending = false;
 
   /** @param failure what a handshake that does not complete means */
-  constructor(tls: TLSSocket, secure: SecureHandler, failure: "failed" | "not-tls") {
+  constructor(tls: TLSSocket, ciphertext: WireStream, secure: SecureHandler, failure: "failed" | "not-tls") {
     this.#tls = tls;
+    this.#ciphertext = ciphertext;
     let secured = false;
     tls.on("secure", () => {
       secured = true;
@@ -125,7 +145,7 @@ class StreamWire implements Wire {
       this.#queue = [];
       this.#queued = 0;
       this.#unsent += bytes.length;
-      this.#tls.write(bytes, () => this.#onSent(bytes.length));
+      this.#tls.write(bytes, () => this.#ciphertext.whenTaken(() => this.#onSent(bytes.length)));
     }
     return this.closed || this.#unsent === 0;
   }

@@ -1,19 +1,27 @@
-// Connects to an upstream: resolve, check every address, connect to those very addresses, verify the certificate. What
-// comes out is ready to be written to; nothing is written before. wire.md sections 4 and 8, RFC 8305 for the pacing.
+// Connects to an upstream: resolve, check every address, connect to those very addresses, at once or through the
+// operator's proxy, verify the certificate. What comes out is ready to be written to; no byte of a request is written
+// before. wire.md sections 4 and 8, RFC 8305 for the pacing.
 
 import { lookup } from "node:dns";
-import type { SocketHandler } from "bun";
+import type { SocketHandler, TLSOptions } from "bun";
 import type { DestinationPolicy } from "../policy/destinations.ts";
 import type { Cancellable, UpstreamTarget } from "../proxy/ports.ts";
 import { cleartextRefusal, destinationRefusal } from "../proxy/refusals.ts";
+import { type Authority, formatAuthority } from "../values/authority.ts";
 import { ProxyError } from "../values/errors.ts";
+import type { ClientCertificate } from "./client-certs.ts";
+import { ProxyWay, startTls, type UpstreamProxy, type WayOutcome } from "./via-proxy.ts";
 import { SILENT, SocketWire, type WireSocket, wireEvents } from "./wire.ts";
 
 export interface DialOptions {
   readonly destinations: DestinationPolicy;
   /** PEM of roots that replace the runtime's; undefined keeps those. */
   readonly roots: string | undefined;
-  /** Milliseconds for resolving a name, and for connecting to each address. */
+  /** What to show an upstream that asks for a certificate; by default nothing. */
+  readonly clientCertificate?: ((authority: Authority) => ClientCertificate | undefined) | undefined;
+  /** All connections go through it. Its own address is the operator's and not checked; the target's is. */
+  readonly upstreamProxy?: UpstreamProxy | undefined;
+  /** Milliseconds for resolving a name and connecting to its addresses, through the proxy if there is one. */
   readonly dialMs: number;
   /** Milliseconds for the TLS handshake. */
   readonly tlsMs: number;
@@ -25,6 +33,9 @@ export interface DialOutcome {
   onDialled(wire: SocketWire, privatePeer: boolean): void;
   onRefused(error: ProxyError): void;
 }
+
+/** A name with more addresses than this is no service but a way to make us open connections. */
+const MAX_ADDRESSES = 8;
 
 /** RFC 8305 section 5, Connection Attempt Delay. */
 const ATTEMPT_DELAY_MS = 250;
@@ -96,8 +107,12 @@ export class Dial implements Cancellable {
     this.#addresses = this.#privateOnly
       ? allowed.filter((address) => destinations.isPrivateOrLoopback(address))
       : allowed;
-    if (this.#addresses.length === 0) this.#refuse(cleartextRefusal());
-    else this.#tryNext();
+    if (this.#addresses.length === 0) {
+      this.#refuse(cleartextRefusal());
+      return;
+    }
+    this.#addresses.length = Math.min(this.#addresses.length, MAX_ADDRESSES);
+    this.#tryNext();
   }
 
   #tryNext(): void {
@@ -111,22 +126,17 @@ export class Dial implements Cancellable {
       attempt.fail(dialFailed("too many connection attempts under way"));
       return;
     }
-    const { authority, scheme } = this.#target;
+    const { upstreamProxy } = this.#options;
     const common = {
-      hostname: address,
-      port: authority.port,
+      hostname: upstreamProxy?.host ?? address,
+      port: upstreamProxy?.port ?? this.#target.authority.port,
       allowHalfOpen: true,
       data: attempt,
       socket: dialEvents,
     };
-    // rejectUnauthorized said outright: it wins over NODE_TLS_REJECT_UNAUTHORIZED in the environment.
-    const tls = {
-      serverName: authority.host,
-      rejectUnauthorized: true,
-      ...(this.#options.roots === undefined ? {} : { ca: this.#options.roots }),
-    };
+    const tls = upstreamProxy === undefined ? this.tls : undefined;
     const opened =
-      scheme === "https" ? Bun.connect<SocketWire>({ ...common, tls }) : Bun.connect<SocketWire>(common);
+      tls === undefined ? Bun.connect<SocketWire>(common) : Bun.connect<SocketWire>({ ...common, tls });
     attempts.pending++;
     opened
       .catch((error: unknown) => attempt.fail(dialFailed("not reached", error)))
@@ -164,15 +174,34 @@ export class Dial implements Cancellable {
     this.#attempts.clear();
   }
 
-  /** Milliseconds a handshake may take. */
-  get tlsMs(): number {
-    return this.#options.tlsMs;
+  get options(): DialOptions {
+    return this.#options;
+  }
+
+  get port(): number {
+    return this.#target.authority.port;
+  }
+
+  /** How the target proves itself, and we to it; undefined in the clear. */
+  get tls(): TLSOptions | undefined {
+    const { scheme, authority } = this.#target;
+    if (scheme === "http") return undefined;
+    const { roots, clientCertificate } = this.#options;
+    // rejectUnauthorized said outright: it wins over NODE_TLS_REJECT_UNAUTHORIZED in the environment.
+    return {
+      serverName: authority.host,
+      rejectUnauthorized: true,
+      ...(roots === undefined ? {} : { ca: roots }),
+      ...clientCertificate?.(authority),
+    };
   }
 }
 
 /** The wire of a connection that is not ours to use yet. */
-class AttemptWire extends SocketWire {
+class AttemptWire extends SocketWire implements WayOutcome {
   readonly address: string;
+  /** Connected, through the proxy if there is one; a handshake may be under way. */
+  open = false;
   #dial: Dial | undefined;
   #deadline: ReturnType<typeof setTimeout> | undefined;
 
@@ -182,11 +211,6 @@ class AttemptWire extends SocketWire {
     this.address = address;
   }
 
-  /** Connected; a handshake may be under way. */
-  get open(): boolean {
-    return this.socket !== undefined;
-  }
-
   onOpen(socket: WireSocket): void {
     this.socket = socket;
     socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
@@ -194,8 +218,35 @@ class AttemptWire extends SocketWire {
       socket.terminate();
       return;
     }
-    this.#deadline = setTimeout(() => this.fail(dialFailed("TLS handshake timed out")), this.#dial.tlsMs);
-    this.#dial.onAttemptOpen(this);
+    const { upstreamProxy } = this.#dial.options;
+    if (upstreamProxy === undefined) this.#reached(this.#dial);
+    else new ProxyWay(this, hostPort(this.address, this.#dial.port), upstreamProxy.authorization, this);
+  }
+
+  onWayOpen(early: Uint8Array): void {
+    const dial = this.#dial;
+    if (dial === undefined) return;
+    const { tls } = dial;
+    // A TLS server waits for its client: these bytes are the proxy's own, and would be read as the server's.
+    if (tls !== undefined && early.length > 0) {
+      this.fail(dialFailed("the upstream proxy sent bytes before TLS"));
+      return;
+    }
+    // What the proxy was told is no byte of a request.
+    this.accepted = 0;
+    if (tls !== undefined) startTls(this, tls, securedEvents);
+    this.#reached(dial);
+    if (early.length > 0) this.handler.onData(early);
+  }
+
+  onWayRefused(reason: string): void {
+    this.fail(dialFailed(reason));
+  }
+
+  #reached(dial: Dial): void {
+    this.open = true;
+    this.#deadline = setTimeout(() => this.fail(dialFailed("TLS handshake timed out")), dial.options.tlsMs);
+    dial.onAttemptOpen(this);
   }
 
   onHandshake(socket: WireSocket, success: boolean, error: Error | null): void {
@@ -226,18 +277,23 @@ class AttemptWire extends SocketWire {
   }
 
   override onSocketClose(): void {
-    if (this.#dial !== undefined) this.fail(dialFailed("closed during the handshake"));
+    if (this.#dial !== undefined && this.open) this.fail(dialFailed("closed during the handshake"));
     else super.onSocketClose();
   }
 }
 
-const dialEvents: SocketHandler<SocketWire> = {
+/** A handshake's, whoever opened the connection. */
+const securedEvents: SocketHandler<SocketWire> = {
   ...wireEvents,
-  open(socket) {
-    if (socket.data instanceof AttemptWire) socket.data.onOpen(socket);
-  },
   handshake(socket, success, error) {
     if (socket.data instanceof AttemptWire) socket.data.onHandshake(socket, success, error);
+  },
+};
+
+const dialEvents: SocketHandler<SocketWire> = {
+  ...securedEvents,
+  open(socket) {
+    if (socket.data instanceof AttemptWire) socket.data.onOpen(socket);
   },
   connectError(socket, error) {
     if (socket.data instanceof AttemptWire) socket.data.fail(dialFailed("not reached", error));
@@ -257,6 +313,11 @@ function handshakeFailure(error: Error | null): ProxyError {
 function dialFailed(what: string, cause?: unknown): ProxyError {
   const reason = cause instanceof Error ? new Error(`${what} (${errorCode(cause)})`) : new Error(what);
   return new ProxyError("dial-failed", "the upstream could not be reached", reason);
+}
+
+function hostPort(address: string, port: number): string {
+  const kind = address.includes(":") ? "ipv6" : "ipv4";
+  return formatAuthority({ host: address, port, kind });
 }
 
 function errorCode(error: Error): string {

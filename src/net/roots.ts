@@ -1,5 +1,6 @@
-// Which certificate authorities vouch for upstream servers: the runtime's list, and the operator's file beside it.
-// The runtime's `ca` option replaces its list, so both are passed. wire.md section 2 (tls.upstream_ca).
+// Which certificate authorities vouch for upstream servers: the runtime's list, and beside it the operator's file and
+// the host's own store. The runtime's `ca` option replaces its list, so all are passed. wire.md section 2
+// (tls.upstream_ca, tls.system_roots).
 
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -7,21 +8,38 @@ import { getCACertificates } from "node:tls";
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
+export interface RootSources {
+  /** PEM with extra roots. */
+  readonly file: string | undefined;
+  /** Also what this host's own store trusts. */
+  readonly system: boolean;
+}
+
 /**
- * @param file PEM with extra roots; undefined keeps the runtime's list alone
+ * The sources add to the runtime's list and never replace it.
  * @returns PEM, or undefined when the runtime's own list is to be used
  * @throws Error of one line that names the file
  */
-export function upstreamRoots(file: string | undefined): string | undefined {
-  if (file === undefined) return undefined;
-  const extra = read(file);
-  const certificates = extra.match(CERTIFICATE) ?? [];
+export function upstreamRoots({ file, system }: RootSources): string | undefined {
+  if (file === undefined && !system) return undefined;
+  const certificates = [
+    ...getCACertificates("default"),
+    ...(system ? getCACertificates("system") : []),
+    ...(file === undefined ? [] : certificatesIn(file)),
+  ];
+  // The host's store repeats most of the runtime's list, with other line ends.
+  const roots = new Map(certificates.map((pem) => [pem.replace(/\s+/g, ""), pem]));
+  // One text: the runtime recognises it from one connection to the next faster than a list.
+  return [...roots.values()].join("\n");
+}
+
+function certificatesIn(file: string): readonly string[] {
+  const certificates = read(file).match(CERTIFICATE) ?? [];
   if (certificates.length === 0) throw new Error(`upstream CA ${file}: no PEM certificate in it`);
   certificates.forEach((pem, index) => {
     if (!isCertificate(pem)) throw new Error(`upstream CA ${file}: certificate ${index + 1} cannot be read`);
   });
-  // One text: the runtime recognises it from one connection to the next faster than a list.
-  return [...getCACertificates("default"), extra].join("\n");
+  return certificates;
 }
 
 // The runtime passes over what it cannot read, and the operator would look for the mistake elsewhere.

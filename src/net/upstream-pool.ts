@@ -24,7 +24,7 @@ const KEEP_ALIVE_MARGIN_MS = 1_000;
 const MAX_IDLE_PER_TARGET = 256;
 
 export class UpstreamPool implements Upstreams {
-  readonly #options: DialOptions;
+  #options: DialOptions;
   readonly #clock: Clock;
   readonly #maxIdle: number;
   #idle = 0;
@@ -37,20 +37,40 @@ export class UpstreamPool implements Upstreams {
     this.#clock = clock;
   }
 
+  /** Idle connections, all runs and targets together. */
+  get idle(): number {
+    return this.#idle;
+  }
+
   take(run: RunContext, target: UpstreamTarget, maxIdleMs: number): Upstream | undefined {
     const idle = this.#byRun.get(run)?.get(target.key);
     if (idle === undefined) return undefined;
     const now = this.#clock.now();
-    // The last one returned is the freshest: if it is too old, all are.
-    const found = idle[idle.length - 1];
-    if (found === undefined || now >= found.expiresAt || now - found.idleSince >= maxIdleMs) return undefined;
-    idle.pop();
-    this.#idle--;
-    return found;
+    // The last one returned is the freshest. It may expire before older ones: each server announces its own time.
+    for (let at = idle.length - 1; at >= 0; at--) {
+      const found = idle[at] as PooledUpstream; // the index is within
+      if (now - found.idleSince >= maxIdleMs) return undefined;
+      if (now >= found.expiresAt) continue;
+      idle.splice(at, 1);
+      this.#idle--;
+      return found;
+    }
+    return undefined;
   }
 
   dial(run: RunContext, target: UpstreamTarget, privateOnly: boolean, handler: DialHandler): Cancellable {
-    return new Dial(target, privateOnly, this.#options, new Arrival(this, run, target, handler));
+    const options = this.#options;
+    return new Dial(target, privateOnly, options, new Arrival(this, options, run, target, handler));
+  }
+
+  /** From here on dials use these options, and no connection made under others is taken or kept once it is idle. */
+  reconfigure(options: DialOptions): void {
+    this.#options = options;
+    for (const targets of this.#byRun.values()) {
+      for (const idle of targets.values()) for (const upstream of idle) upstream.wire.close();
+    }
+    this.#byRun.clear();
+    this.#idle = 0;
   }
 
   release(upstream: Upstream, keepAliveMs: number | undefined): void {
@@ -60,6 +80,7 @@ export class UpstreamPool implements Upstreams {
     const idle = this.#list(upstream);
     if (
       lifetime <= 0 ||
+      upstream.madeWith !== this.#options ||
       idle.length >= MAX_IDLE_PER_TARGET ||
       this.#idle >= this.#maxIdle ||
       upstream.wire.backlog > 0
@@ -137,18 +158,22 @@ class PooledUpstream implements Upstream, WireHandler {
   readonly target: UpstreamTarget;
   readonly run: RunContext;
   readonly privatePeer: boolean;
+  /** Its TLS profile, and the way it took. */
+  readonly madeWith: DialOptions;
   readonly #pool: UpstreamPool;
   idleSince = 0;
   expiresAt = 0;
 
   constructor(
     pool: UpstreamPool,
+    madeWith: DialOptions,
     run: RunContext,
     target: UpstreamTarget,
     wire: SocketWire,
     privatePeer: boolean,
   ) {
     this.#pool = pool;
+    this.madeWith = madeWith;
     this.run = run;
     this.target = target;
     this.wire = wire;
@@ -174,19 +199,35 @@ class PooledUpstream implements Upstream, WireHandler {
 
 class Arrival implements DialOutcome {
   readonly #pool: UpstreamPool;
+  readonly #options: DialOptions;
   readonly #run: RunContext;
   readonly #target: UpstreamTarget;
   readonly #handler: DialHandler;
 
-  constructor(pool: UpstreamPool, run: RunContext, target: UpstreamTarget, handler: DialHandler) {
+  constructor(
+    pool: UpstreamPool,
+    options: DialOptions,
+    run: RunContext,
+    target: UpstreamTarget,
+    handler: DialHandler,
+  ) {
     this.#pool = pool;
+    this.#options = options;
     this.#run = run;
     this.#target = target;
     this.#handler = handler;
   }
 
   onDialled(wire: SocketWire, privatePeer: boolean): void {
-    this.#handler.onConnected(new PooledUpstream(this.#pool, this.#run, this.#target, wire, privatePeer));
+    const upstream = new PooledUpstream(
+      this.#pool,
+      this.#options,
+      this.#run,
+      this.#target,
+      wire,
+      privatePeer,
+    );
+    this.#handler.onConnected(upstream);
   }
 
   onRefused(error: ProxyError): void {

@@ -127,7 +127,24 @@ export class SocketWire implements Wire {
   }
 
   #join(): void {
-    if (this.backlog <= MAX_JOIN_BYTES) this.#queue = [Buffer.concat(this.#queue, this.backlog)];
+    if (this.backlog <= MAX_JOIN_BYTES) {
+      this.#queue = [Buffer.concat(this.#queue, this.backlog)];
+      return;
+    }
+    const joined: Uint8Array[] = [];
+    let group: Uint8Array[] = [];
+    let size = 0;
+    for (const piece of this.#queue) {
+      if (size + piece.length > MAX_JOIN_BYTES && group.length > 0) {
+        joined.push(Buffer.concat(group, size));
+        group = [];
+        size = 0;
+      }
+      group.push(piece);
+      size += piece.length;
+    }
+    joined.push(group.length === 1 ? (group[0] as Uint8Array) : Buffer.concat(group, size));
+    this.#queue = joined;
   }
 }
 
@@ -152,10 +169,18 @@ export const wireEvents = {
   close(socket: WireSocket): void {
     socket.data.onSocketClose();
   },
-  error(socket: WireSocket): void {
+  error(socket: WireSocket, error: Error): void {
+    // The runtime brings here what a handler of ours has thrown, and then closes nothing: it goes to whoever reports
+    // bugs for the process, and the connection ends.
+    if (!("code" in error)) queueMicrotask(() => rethrow(error));
     socket.data.onSocketClose();
+    socket.terminate();
   },
 } satisfies SocketHandler<SocketWire>;
+
+function rethrow(error: Error): never {
+  throw error;
+}
 
 function ignore(): void {
   // Nobody is interested.

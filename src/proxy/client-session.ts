@@ -57,7 +57,7 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
     this.#within = tunnel;
     this.#pinned = tunnel?.target;
     this.#exchange = new Exchange(this, wire, deps.upstreams, deps.clock, deps.limits.responseHeaderMs);
-    this.#recorder = new Recorder(deps.records, deps.clock, deps.ids);
+    this.#recorder = new Recorder(deps);
     this.#state = tunnel === undefined ? "head" : "securing";
     const { headMs, handshakeMs } = deps.limits;
     this.#deadline = deps.clock.now() + (tunnel === undefined ? headMs : handshakeMs);
@@ -141,7 +141,7 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
   onSwitched(upstream: Wire, early: Uint8Array): void {
     this.onHandedOver();
     const owner = { onTunnelClosed: this.onHandoverEnded.bind(this, SWITCHING_PROTOCOLS) };
-    this.#wait = new Tunnel(owner, this.wire, upstream, this.intake.takeAll(), early);
+    this.#wait = new Tunnel(owner, this.#deps, this.wire, upstream, this.intake.takeAll(), early);
     if (this.#ended) this.wire.handler.onEnd();
   }
 
@@ -202,19 +202,18 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
     else this.#abandon();
   }
 
-  // The machine.
-
   #pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
-    try {
-      // Each step consumes bytes or changes state.
-      while (this.#step() || this.#flushEndsExchange());
-    } catch (error) {
-      this.#onThrown(error);
-    } finally {
-      this.#pumping = false;
+    // Each step consumes bytes or changes state; so does a refusal, and what is behind it may be a good request.
+    for (let more = true; more; ) {
+      try {
+        more = this.#step() || this.#flushEndsExchange();
+      } catch (error) {
+        this.#onThrown(error);
+      }
     }
+    this.#pumping = false;
     if (!this.intake.empty || this.#blocked) this.wire.pause();
     else if (this.#state !== "handed-over") this.wire.resume();
   }

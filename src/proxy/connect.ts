@@ -1,6 +1,7 @@
 // One CONNECT, from an authorised head to whatever the tunnel becomes: opaque bytes, cleartext HTTP, or TLS that ends
 // here with a session of its own inside. Nothing but `200 Connection Established` is written before. wire.md section 4.
 
+import { admitsHost } from "../policy/verdict.ts";
 import type { RunContext } from "../run/run-context.ts";
 import { type Authority, formatAuthority } from "../values/authority.ts";
 import { ProxyError } from "../values/errors.ts";
@@ -15,7 +16,7 @@ import type {
   Wire,
   WireHandler,
 } from "./ports.ts";
-import { policyRefusal } from "./refusals.ts";
+import { policyRefusal, ruleRefusal } from "./refusals.ts";
 import { upstreamTarget } from "./route.ts";
 import type { SessionDeps } from "./session-deps.ts";
 import { Tunnel, type TunnelOwner } from "./tunnel.ts";
@@ -82,13 +83,17 @@ export class ConnectAttempt implements DialHandler, TunnelOwner, SecureHandler, 
   start(): void {
     const { interceptor, upstreams, plainPorts } = this.#deps;
     const authority = this.#authority;
-    if (!this.#run.policy.allows(authority)) throw policyRefusal(false, formatAuthority(authority));
+    const run = this.#run;
+    if (!admitsHost(run, authority)) throw policyRefusal(false, formatAuthority(authority), run.denyStatus);
     const plain = interceptor !== undefined && plainPorts.has(authority.port);
-    const target = upstreamTarget(plain || interceptor === undefined ? "http" : "https", authority);
+    const opaque = interceptor === undefined || run.passthrough.lookup(authority) === true;
+    const target = upstreamTarget(plain || opaque ? "http" : "https", authority);
     const refusal = upstreams.refusal(target);
     if (refusal !== undefined) throw refusal;
-    if (interceptor === undefined) {
-      this.#dial = upstreams.dial(this.#run, target, false, this);
+    if (opaque) {
+      // What cannot be seen cannot be judged.
+      if (run.rules.covers(authority)) throw ruleRefusal("the host has rules, and a tunnel to it is opaque");
+      this.#dial = upstreams.dial(run, target, false, this);
     } else if (plain) {
       this.#owner.wire.write(ESTABLISHED);
       this.#owner.onPlainTunnel(target);
@@ -108,7 +113,7 @@ export class ConnectAttempt implements DialHandler, TunnelOwner, SecureHandler, 
     wire.write(ESTABLISHED);
     const early = this.#owner.intake.takeAll();
     this.#owner.onHandedOver();
-    this.#tunnel = new Tunnel(this, wire, upstream.wire, early, new Uint8Array(0));
+    this.#tunnel = new Tunnel(this, this.#deps, wire, upstream.wire, early, new Uint8Array(0));
   }
 
   onDialFailed(error: ProxyError): void {
@@ -144,9 +149,14 @@ export class ConnectAttempt implements DialHandler, TunnelOwner, SecureHandler, 
     const early = this.#owner.intake.takeAll();
     wire.write(ESTABLISHED);
     this.#owner.onHandedOver();
-    const secure = interceptor.accept(wire, leaf, early, this);
-    this.#inner = this.#owner.openInner(secure, { target, owner: this });
-    secure.handler = this.#inner;
+    try {
+      const secure = interceptor.accept(wire, leaf, early, this);
+      this.#inner = this.#owner.openInner(secure, { target, owner: this });
+      secure.handler = this.#inner;
+    } catch (error) {
+      this.#finish(ESTABLISHED_STATUS, 0, 0, new ProxyError("internal-error", "internal error", error));
+      wire.destroy();
+    }
   }
 
   #finish(status: number | undefined, sent: number, received: number, error?: ProxyError): void {

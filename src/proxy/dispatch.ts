@@ -32,6 +32,7 @@ function isLocal(head: RequestHead, pinned: UpstreamTarget | undefined): boolean
 /** @throws ProxyError as LocalEndpoints.answer */
 function answerLocally(current: Current, deps: SessionDeps): Reply {
   current.record.host = SELF;
+  current.record.local = true;
   route(current.head, undefined);
   return deps.local.answer(current.head);
 }
@@ -55,10 +56,10 @@ export function decide(
 ): Decision | Cancellable {
   if (isLocal(current.head, pinned)) return { kind: "reply", reply: answerLocally(current, deps) };
   const run = findRun(current, peer, pinned, deps);
-  if (!(run instanceof Promise)) return dispatch(current, run, pinned, deps);
+  if (!(run instanceof Promise)) return dispatch(current, peer, run, pinned, deps);
   return suspend(
     run,
-    (found) => sink.onDecided(() => dispatch(current, found, pinned, deps)),
+    (found) => sink.onDecided(() => dispatch(current, peer, found, pinned, deps)),
     (error) =>
       sink.onDecided(() => {
         throw error;
@@ -80,7 +81,6 @@ function findRun(
     const { token, user } = readProxyToken(current.head.headers);
     peer.token = token;
     peer.user = user;
-    current.record.userId = user;
     if (token === undefined && deps.runs.authRequired) {
       throw new ProxyError("auth-required", "Proxy authentication required");
     }
@@ -91,6 +91,7 @@ function findRun(
 /** @throws ProxyError for everything that keeps the request from going on */
 function dispatch(
   current: Current,
+  peer: Peer,
   run: RunContext | undefined,
   pinned: UpstreamTarget | undefined,
   deps: SessionDeps,
@@ -98,6 +99,8 @@ function dispatch(
   const { head, record } = current;
   if (run === undefined) throw runRefusal(pinned !== undefined);
   record.runId = run.runId;
+  // Only now: what a client that is not let in puts there may be the token in the wrong place.
+  record.userId = peer.user;
   const way = route(head, pinned);
   switch (way.kind) {
     case "local":

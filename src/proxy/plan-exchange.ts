@@ -5,12 +5,13 @@ import { asksForWebSocket, type ConnectionOptions } from "../http1/forwarding.ts
 import type { Framing } from "../http1/framing.ts";
 import type { RequestHead } from "../http1/head.ts";
 import { choose } from "../inject/credentials.ts";
+import { requestVerdict } from "../policy/verdict.ts";
 import type { RunContext } from "../run/run-context.ts";
 import { ProxyError } from "../values/errors.ts";
 import type { ExchangeRequest } from "./exchange/request-side.ts";
-import type { Upstreams } from "./ports.ts";
+import type { Upstreams, UpstreamTarget } from "./ports.ts";
 import type { RequestRecord } from "./record.ts";
-import { policyRefusal } from "./refusals.ts";
+import { policyRefusal, ruleRefusal } from "./refusals.ts";
 import type { Route } from "./route.ts";
 
 /** A request whose head has been read. */
@@ -31,7 +32,7 @@ export function planExchange(
 ): ExchangeRequest {
   const { head, framing, options, record } = current;
   const { target, path, host } = route;
-  if (!run.policy.allows(target.authority)) throw policyRefusal(inTunnel, target.display);
+  refuseByPolicy(run, target, head, path, inTunnel);
   const refusal = upstreams.refusal(target);
   if (refusal !== undefined) throw refusal;
   const webSocket = asksForWebSocket(head, options);
@@ -41,4 +42,16 @@ export function planExchange(
   }
   const credentials = choose(run.credentials.lookup(target.authority), head.headers);
   return { head, framing, options, target, path, host, webSocket, run, credentials, record };
+}
+
+function refuseByPolicy(
+  run: RunContext,
+  target: UpstreamTarget,
+  head: RequestHead,
+  path: string,
+  inTunnel: boolean,
+): void {
+  const verdict = requestVerdict(run, target.authority, head.method, path, head.headers);
+  if (verdict.kind === "host-denied") throw policyRefusal(inTunnel, target.display, run.denyStatus);
+  if (verdict.kind === "request-denied") throw ruleRefusal(verdict.reason);
 }

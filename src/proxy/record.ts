@@ -11,6 +11,8 @@ export interface RequestRecord {
   host: string;
   /** Path without query, at most MAX_PATH characters, control characters removed by the log. */
   path: string;
+  /** Query of the target without its question mark, as the client sent it; undefined unless log.query asks for it. */
+  query: string | undefined;
   /** Status sent to the client; 0 when the client left before one was sent. */
   status: number;
   durationMs: number;
@@ -27,6 +29,17 @@ export interface RequestRecord {
   requestSize: number;
   responseSize: number;
   error: string | undefined;
+  /** The proxy answered itself: an endpoint of its own. */
+  local: boolean;
+  /** Name in lower case and value of the fields that log.capture_headers names, as the client sent them. */
+  captured: readonly (readonly [string, string])[] | undefined;
+}
+
+/** What records show beside the usual. */
+export interface RecordDetail {
+  /** Lower-case names of request fields. */
+  readonly captureHeaders: readonly string[];
+  readonly query: boolean;
 }
 
 /** Longest path in a record, in characters. */
@@ -44,9 +57,15 @@ export function pathOf(target: string): string {
     if (absolute === null) return "";
     start = absolute[0].length;
   }
-  const query = target.indexOf("?", start);
-  const end = query < 0 ? target.length : query;
+  let end = start;
+  while (end < target.length && target[end] !== "?" && target[end] !== "#") end++;
   return target.slice(start, Math.min(end, start + MAX_PATH)) || "/";
+}
+
+/** The query of a target without its question mark; undefined when there is none. */
+export function queryOf(target: string): string | undefined {
+  const start = target.indexOf("?");
+  return start < 0 ? undefined : target.slice(start + 1, start + 1 + MAX_PATH);
 }
 
 /** The host of a target as a record shows it before it has been parsed; empty when it cannot be shown. */

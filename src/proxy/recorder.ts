@@ -4,24 +4,28 @@
 import type { RequestHead } from "../http1/head.ts";
 import type { ProxyError } from "../values/errors.ts";
 import type { Clock, RecordSink, RequestIds } from "./ports.ts";
-import { type ProxyType, pathOf, type RequestRecord } from "./record.ts";
+import { type ProxyType, pathOf, queryOf, type RecordDetail, type RequestRecord } from "./record.ts";
 import type { Peer } from "./session-deps.ts";
 
 /** RFC 9562 or not: what a client may choose without being able to forge a log line. wire.md section 12. */
 const CLIENT_REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 const NO_NAMES: readonly string[] = Object.freeze([]);
 
+export interface RecorderDeps {
+  readonly records: RecordSink;
+  readonly clock: Clock;
+  readonly ids: RequestIds;
+  /** May be swapped by a reload; read anew for each record. */
+  readonly detail: RecordDetail;
+}
+
 export class Recorder {
-  readonly #sink: RecordSink;
-  readonly #clock: Clock;
-  readonly #ids: RequestIds;
+  readonly #deps: RecorderDeps;
   #open: RequestRecord | undefined;
   #startedAt = 0;
 
-  constructor(sink: RecordSink, clock: Clock, ids: RequestIds) {
-    this.#sink = sink;
-    this.#clock = clock;
-    this.#ids = ids;
+  constructor(deps: RecorderDeps) {
+    this.#deps = deps;
   }
 
   /** The record under way, if any. */
@@ -31,10 +35,10 @@ export class Recorder {
 
   /** @param head undefined when the bytes were no request */
   begin(head: RequestHead | undefined, peer: Peer, proxyType: ProxyType, host: string): RequestRecord {
-    this.#startedAt = this.#clock.now();
+    this.#startedAt = this.#deps.clock.now();
     const sent = head?.headers.get("x-request-id");
     const record: RequestRecord = {
-      requestId: sent !== undefined && CLIENT_REQUEST_ID.test(sent) ? sent : this.#ids.next(),
+      requestId: sent !== undefined && CLIENT_REQUEST_ID.test(sent) ? sent : this.#deps.ids.next(),
       method: head?.method ?? "",
       host,
       path: head === undefined ? "" : pathOf(head.target),
@@ -42,7 +46,7 @@ export class Recorder {
       durationMs: 0,
       proxyType,
       runId: undefined,
-      userId: peer.user,
+      userId: undefined,
       clientIp: peer.clientIp,
       injectedHeaders: NO_NAMES,
       grants: NO_NAMES,
@@ -51,6 +55,9 @@ export class Recorder {
       requestSize: 0,
       responseSize: 0,
       error: undefined,
+      query: head !== undefined && this.#deps.detail.query ? queryOf(head.target) : undefined,
+      local: false,
+      captured: head === undefined ? undefined : capture(head, this.#deps.detail.captureHeaders),
     };
     this.#open = record;
     return record;
@@ -64,7 +71,7 @@ export class Recorder {
     const record = this.#open;
     if (record === undefined) return;
     record.denied = error.blame === "policy" || error.blame === "client";
-    if (error.blame === "policy") record.denyReason = error.code;
+    if (error.blame === "policy") record.denyReason = denyReason(error);
     else if (error.blame === "client") record.denyReason = `${error.code}: ${describe(error)}`;
     else record.error = describe(error);
   }
@@ -82,13 +89,32 @@ export class Recorder {
     record.status = status;
     record.requestSize = requestSize;
     record.responseSize = responseSize;
-    record.durationMs = this.#clock.now() - this.#startedAt;
-    this.#sink.write(record);
+    record.durationMs = this.#deps.clock.now() - this.#startedAt;
+    this.#deps.records.write(record);
   }
+}
+
+// The code is what tooling switches on; for a rule the log also says which.
+function denyReason(error: ProxyError): string {
+  const { cause } = error;
+  return cause instanceof Error ? `${error.code}: ${cause.message}` : error.code;
 }
 
 // The reply shows the message alone; the log also gets what lies behind it. Causes are made without secrets.
 function describe(error: ProxyError): string {
   const { cause } = error;
   return cause instanceof Error ? `${error.message}: ${cause.message}` : error.message;
+}
+
+function capture(
+  head: RequestHead,
+  names: readonly string[],
+): readonly (readonly [string, string])[] | undefined {
+  if (names.length === 0) return undefined;
+  const found: [string, string][] = [];
+  for (const name of names) {
+    const value = head.headers.joined(name);
+    if (value !== undefined) found.push([name, value]);
+  }
+  return found.length === 0 ? undefined : found;
 }

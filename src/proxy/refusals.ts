@@ -1,13 +1,24 @@
 // Refusals that more than one place has to word: the text is part of the contract and is written once.
 // wire.md sections 4, 6, 7 and 8.
 
+import type { DenyStatus } from "../run/run-context.ts";
 import { ProxyError } from "../values/errors.ts";
 
 /** Inside a tunnel the host was allowed once; 407 there would make a client log in to its upstream's face. */
-export function policyRefusal(inTunnel: boolean, host: string): ProxyError {
-  return inTunnel
-    ? new ProxyError("request-rule", "Moat: request blocked: the network policy no longer allows this host.")
-    : new ProxyError("network-policy", `host "${host}" is not in the allow list`);
+export function policyRefusal(inTunnel: boolean, host: string, denyStatus: DenyStatus = 407): ProxyError {
+  if (inTunnel) {
+    return new ProxyError(
+      "request-rule",
+      "Moat: request blocked: the network policy no longer allows this host.",
+    );
+  }
+  const code = denyStatus === 403 ? "network-policy-forbidden" : "network-policy";
+  return new ProxyError(code, `host "${host}" is not in the allow list`);
+}
+
+/** @param reason which rule, or why no rule could decide; it goes to the log, the client hears that there is one */
+export function ruleRefusal(reason: string): ProxyError {
+  return new ProxyError("request-rule", "Moat: request blocked by a method or path rule.", new Error(reason));
 }
 
 /** A missing run is a wrong token outside a tunnel; inside one the token was right once. */

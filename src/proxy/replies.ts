@@ -19,6 +19,7 @@ const BASIC_CHALLENGE = ["Proxy-Authenticate", 'Basic realm="moat-proxy"'] as co
 /** X-Moat-Blocked per code: what a client's tooling switches on. */
 const BLOCKED: Partial<Record<ErrorCode, string>> = {
   "network-policy": "network-policy",
+  "network-policy-forbidden": "network-policy",
   "request-rule": "request-rule",
   "run-revoked": "run",
   "cleartext-credential": "cleartext-credential",
@@ -34,7 +35,7 @@ export function errorReply(error: ProxyError, host: string): Reply {
   if (blocked !== undefined) fields.push(["X-Moat-Blocked", blocked]);
   if (error.code === "too-many-connections" || error.code === "too-many-leaves")
     fields.push(["Retry-After", "1"]);
-  const body = error.code === "network-policy" ? policyBody(host) : `${error.message}\n`;
+  const body = blocked === "network-policy" ? policyBody(host) : `${error.message}\n`;
   return { status: error.status, fields, contentType: TEXT, body };
 }
 

@@ -66,11 +66,13 @@ function routeInner(head: RequestHead, pinned: UpstreamTarget): Route {
   }
   if (host !== undefined && !sameAuthority(host, pinned.authority)) throw misdirected();
   const path = target.form === "origin" ? target.path : "*";
+  const sent = head.headers.get("host");
+  const canonical = sent === pinned.display || sent === formatAuthority(pinned.authority);
   return {
     kind: "forward",
     target: pinned,
     path,
-    host: host === undefined ? pinned.display : undefined,
+    host: canonical ? undefined : pinned.display,
   };
 }
 

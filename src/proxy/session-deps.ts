@@ -1,8 +1,9 @@
 // What every client session is given: the ports, the limits, and what changes while the proxy runs. Made once by the
-// composition root; sessions never reach past it.
+// composition root; sessions never reach past it, and read what is not readonly anew for each request: a reload swaps it.
 
 import type { LocalEndpoints } from "./local/local.ts";
 import type { Clock, Interceptor, RecordSink, RequestIds, Runs, Upstreams } from "./ports.ts";
+import type { RecordDetail } from "./record.ts";
 
 export interface SessionLimits {
   readonly headMs: number;
@@ -22,21 +23,22 @@ export interface Live {
 }
 
 export interface SessionDeps {
-  readonly runs: Runs;
+  runs: Runs;
   readonly upstreams: Upstreams;
   /** Undefined: no CA, every CONNECT is an opaque tunnel. */
   readonly interceptor: Interceptor | undefined;
   readonly records: RecordSink;
   readonly ids: RequestIds;
   readonly clock: Clock;
-  readonly limits: SessionLimits;
-  readonly local: LocalEndpoints;
+  detail: RecordDetail;
+  limits: SessionLimits;
+  local: LocalEndpoints;
   /** CONNECT ports that carry cleartext HTTP. */
-  readonly plainPorts: ReadonlySet<number>;
+  plainPorts: ReadonlySet<number>;
   /** Everything with a client behind it. */
   readonly live: Set<Live>;
-  /** Set once, when the proxy stops. */
-  readonly lifecycle: { draining: boolean };
+  /** `draining` is set once, when the proxy stops; `tunnels` carry bytes unseen now. */
+  readonly lifecycle: { draining: boolean; tunnels: number };
 }
 
 /** Who is on the other end of a session and what it has proved; a tunnel hands it on to what runs inside. */

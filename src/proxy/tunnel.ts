@@ -1,15 +1,20 @@
 // Two wires spliced: bytes pass as they come, a full side pauses the other, half-close travels through. What an opaque
 // CONNECT and a 101 become. No inactivity limit. wire.md section 4.
 
+import { Farewell } from "./farewell.ts";
 import type { Cancellable, Wire, WireHandler } from "./ports.ts";
+import type { SessionDeps } from "./session-deps.ts";
 
 export interface TunnelOwner {
   /** Both directions have ended, or one side broke; both wires are gone. Bytes from and to the client. */
   onTunnelClosed(sent: number, received: number): void;
 }
 
+export type TunnelDeps = Pick<SessionDeps, "clock" | "live" | "lifecycle">;
+
 export class Tunnel implements Cancellable {
   readonly #owner: TunnelOwner;
+  readonly #deps: TunnelDeps;
   readonly #client: Wire;
   readonly #upstream: Wire;
   readonly #up: Direction;
@@ -19,12 +24,15 @@ export class Tunnel implements Cancellable {
   /** Takes over both wires; `fromClient` and `fromUpstream` arrived before. */
   constructor(
     owner: TunnelOwner,
+    deps: TunnelDeps,
     client: Wire,
     upstream: Wire,
     fromClient: Uint8Array,
     fromUpstream: Uint8Array,
   ) {
     this.#owner = owner;
+    this.#deps = deps;
+    deps.lifecycle.tunnels++;
     this.#client = client;
     this.#upstream = upstream;
     this.#up = new Direction(client, upstream, this);
@@ -43,17 +51,35 @@ export class Tunnel implements Cancellable {
     this.#closed = true;
     this.#client.destroy();
     this.#upstream.destroy();
-    this.#owner.onTunnelClosed(this.#up.bytes, this.#down.bytes);
+    this.#over();
   }
 
   /** Called whenever a direction has ended or a wire has been flushed: closes once nothing is owed to anyone. */
   settle(): void {
-    if (this.#closed) return;
-    const over = (this.#up.ended && this.#down.ended) || this.#client.closed || this.#upstream.closed;
-    if (!over || this.#client.backlog > 0 || this.#upstream.backlog > 0) return;
+    if (this.#closed || !this.#up.ended || !this.#down.ended) return;
+    if (this.#client.backlog > 0 || this.#upstream.backlog > 0) return;
     this.#closed = true;
     this.#client.close();
     this.#upstream.close();
+    this.#over();
+  }
+
+  /** A wire is gone. What it said before its FIN is still delivered, with patience; a break is passed on as one. */
+  onGone(wire: Wire): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const clientGone = wire === this.#client;
+    const other = clientGone ? this.#upstream : this.#client;
+    const ended = clientGone ? this.#up.ended : this.#down.ended;
+    // An upstream's last words are owed to the client even if it broke off; a client that broke off is owed nothing.
+    if (other.backlog > 0 && (ended || !clientGone)) Farewell.ofOrphan(other, this.#deps);
+    else if (ended && other.backlog === 0) other.close();
+    else other.destroy();
+    this.#over();
+  }
+
+  #over(): void {
+    this.#deps.lifecycle.tunnels--;
     this.#owner.onTunnelClosed(this.#up.bytes, this.#down.bytes);
   }
 }
@@ -81,13 +107,17 @@ class Direction {
     this.#tunnel.settle();
   }
 
-  /** The source has said its last byte, by FIN or by going away. */
+  /** The source has said its last byte. */
   onEnd(): void {
     if (!this.ended) {
       this.ended = true;
       this.#to.end();
     }
     this.#tunnel.settle();
+  }
+
+  onGone(): void {
+    this.#tunnel.onGone(this.#from);
   }
 }
 
@@ -114,6 +144,6 @@ class Side implements WireHandler {
   }
 
   onClose(): void {
-    this.#out.onEnd();
+    this.#out.onGone();
   }
 }

@@ -22,6 +22,7 @@ const ERRORS = {
   "auth-required": { status: 407, blame: "client", fatal: false },
   "invalid-token": { status: 407, blame: "client", fatal: false },
   "network-policy": { status: 407, blame: "policy", fatal: false },
+  "network-policy-forbidden": { status: 403, blame: "policy", fatal: false },
   "request-rule": { status: 403, blame: "policy", fatal: false },
   "run-revoked": { status: 403, blame: "policy", fatal: true },
   "cleartext-credential": { status: 403, blame: "policy", fatal: false },

@@ -30,6 +30,8 @@ export class LeafCache {
   readonly #leafKey: LeafKey;
   readonly #capacity: number;
   readonly #now: () => number;
+  /** Leaves minted since the start. */
+  mints = 0;
   /** In order of use, the least recent first. */
   readonly #entries = new Map<string, Entry>();
 
@@ -67,6 +69,7 @@ export class LeafCache {
   }
 
   #mint(host: string, kind: Authority["kind"], now: number): Entry {
+    this.mints++;
     const leaf = issueLeaf(this.#ca, host, kind, this.#leafKey, now);
     // A leaf that ends with its CA cannot be renewed: minting it again would give the same end.
     const staleAt = leaf.notAfter >= this.#ca.notAfter ? leaf.notAfter : leaf.notAfter - RENEW_BEFORE_MS;

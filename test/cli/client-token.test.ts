@@ -21,6 +21,12 @@ describe("Decision: a non-loopback bind without a token generates one", () => {
   });
 });
 
+test("--token-out asks for one on loopback too, and replaces none", () => {
+  const given = new Secret("given");
+  expect(withClientToken(load({}), random, true).proxy.authToken?.reveal()).toBe("ab".repeat(32));
+  expect(withClientToken(load({ authToken: given }), random, true).proxy.authToken).toBe(given);
+});
+
 test("--no-auth warns where others can reach the proxy", () => {
   expect(openBindWarning(load({ host: "0.0.0.0", noAuth: true }))).toContain("--no-auth on 0.0.0.0");
   expect(openBindWarning(load({ host: "127.0.0.1", noAuth: true }))).toBeUndefined();

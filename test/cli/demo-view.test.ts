@@ -7,9 +7,9 @@ import {
   introduction,
   invitation,
   type Sighting,
-  type Style,
   sideBySide,
 } from "../../src/cli/demo-view.ts";
+import type { Style } from "../../src/cli/terminal.ts";
 
 const PLAIN: Style = { colour: false, unicode: false };
 const TERMINAL: Style = { colour: true, unicode: true };

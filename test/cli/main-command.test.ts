@@ -1,20 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { version } from "../../package.json" with { type: "json" };
 import { commandLine } from "../../src/cli/main-command.ts";
-
-const MAIN = new URL("../../src/main.ts", import.meta.url).pathname;
-
-function moatProxy(
-  args: readonly string[],
-  env: Record<string, string> = {},
-): { status: number; stdout: string; stderr: string } {
-  const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, MAIN, ...args], {
-    env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...env },
-    stdin: "ignore",
-    timeout: 20_000,
-  });
-  return { status: exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
-}
+import { moatProxy } from "../support/command.ts";
 
 describe("the arguments as citty takes them", () => {
   const cases: readonly (readonly [string, readonly string[], readonly string[]])[] = [
@@ -26,6 +13,10 @@ describe("the arguments as citty takes them", () => {
     ["help of a command", ["serve", "--help"], ["serve", "--help"]],
     ["help among flags", ["--port", "0", "--help"], ["serve", "--port", "0", "--help"]],
     ["help as a command", ["help", "demo"], ["demo", "--help"]],
+    ["help as a command, two words", ["help", "ca", "show"], ["ca", "show", "--help"]],
+    ["help alone", ["help"], ["--help"]],
+    ["help on what does not exist", ["srve", "--help"], ["srve"]],
+    ["help on what does not exist, the other way", ["help", "srve"], ["srve"]],
     ["version", ["--version"], ["--version"]],
     ["version of a command", ["serve", "--version"], ["--version"]],
     ["version, short", ["-v"], ["--version"]],
@@ -38,6 +29,18 @@ describe("the arguments as citty takes them", () => {
 describe("usage: status 2, one line on stderr, nothing on stdout", () => {
   const cases: readonly (readonly [string, readonly string[], string])[] = [
     ["unknown command", ["srve"], 'moat-proxy: unknown command "srve", did you mean serve?\n'],
+    [
+      "help on an unknown command",
+      ["chekc", "--help"],
+      'moat-proxy: unknown command "chekc", did you mean check?\n',
+    ],
+    [
+      "a command like no other",
+      ["frobnicate"],
+      'moat-proxy: unknown command "frobnicate", expected one of serve, init, check, reload, ca, schema, demo, ' +
+        "completion, version\n",
+    ],
+    ["a name that every object has", ["toString"], 'moat-proxy: unknown command "toString", expected one of'],
     ["unknown flag", ["--prot", "1"], "moat-proxy: unknown flag --prot, did you mean --port?\n"],
     [
       "unknown flag of another command",
@@ -47,19 +50,26 @@ describe("usage: status 2, one line on stderr, nothing on stdout", () => {
     ["bad value", ["serve", "--port", "x"], 'moat-proxy: --port: "x" is no port, expected 0 to 65535\n'],
   ];
   for (const [name, args, stderr] of cases) {
-    test(name, () => expect(moatProxy(args)).toEqual({ status: 2, stdout: "", stderr }));
+    test(name, () => {
+      const found = moatProxy(args);
+      expect([found.status, found.stdout]).toEqual([2, ""]);
+      if (stderr.endsWith("\n")) expect(found.stderr).toBe(stderr);
+      else expect(found.stderr).toStartWith(stderr);
+    });
   }
 });
 
 test("configuration: status 1, one line for each mistake", () => {
-  expect(moatProxy(["--config", "/nonexistent/moat.yaml"], { MOAT_PROXY_AUTH_TOKEN: "a b" })).toEqual({
+  expect(
+    moatProxy(["--config", "/nonexistent/moat.yaml"], { env: { MOAT_PROXY_AUTH_TOKEN: "a b" } }),
+  ).toEqual({
     status: 1,
     stdout: "",
     stderr:
       "/nonexistent/moat.yaml: cannot be read: no such file\n" +
       "MOAT_PROXY_AUTH_TOKEN: a token is 1 to 512 visible ASCII characters without spaces (the value is not shown)\n",
   });
-  expect(moatProxy([], { MOAT_PROXY_CONFIG: "/nonexistent/env.yaml" }).stderr).toBe(
+  expect(moatProxy([], { env: { MOAT_PROXY_CONFIG: "/nonexistent/env.yaml" } }).stderr).toBe(
     "/nonexistent/env.yaml: cannot be read: no such file\n",
   );
 });
@@ -72,6 +82,11 @@ for (const [command, words] of [
   [[], ["serve", "demo", "EXAMPLES"]],
   [["serve"], ["--port=<n>", "--no-auth", "(repeatable)", "EXAMPLES", "--ready-file"]],
   [["demo"], ["--once", "EXAMPLES"]],
+  [["check"], ["--method=<m>", "Exit status", "EXAMPLES"]],
+  [
+    ["ca", "show"],
+    ["moat-proxy ca show", "--ca-dir=<dir>", "EXAMPLES"],
+  ],
 ] as const) {
   test(`${["moat-proxy", ...command].join(" ")} --help is plain text on a pipe`, () => {
     const { status, stdout, stderr } = moatProxy([...command, "--help"]);

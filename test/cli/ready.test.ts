@@ -2,10 +2,12 @@ import { afterAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
+  lstatSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,6 +19,7 @@ import {
   readyJson,
   removeReadyFile,
   writeReadyFile,
+  writeTokenFile,
 } from "../../src/cli/ready.ts";
 import { Secret } from "../../src/values/secret.ts";
 
@@ -25,6 +28,7 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 const OPEN: Listening = {
   host: "127.0.0.1",
+  advertiseHost: undefined,
   port: 43121,
   caCertPath: "/ca/ca.crt",
   version: "1.2.3",
@@ -78,6 +82,39 @@ describe("ready file", () => {
       `--ready-file: cannot write ${JSON.stringify(path)} (ENOENT)`,
     );
     expect(() => removeReadyFile(dir)).toThrow(/^--ready-file: cannot write [^\n]+$/);
+  });
+});
+
+test("the advertised host is the one of the URL, the bound address stays the host", () => {
+  const advertised = { ...GUARDED, advertiseHost: "proxy.example" };
+  expect(proxyUrl(advertised, false)).toBe("http://proxy.example:43121");
+  expect(JSON.parse(readyJson(advertised))).toMatchObject({
+    url: "http://proxy.example:43121",
+    host: "0.0.0.0",
+  });
+  expect(proxyUrl({ ...OPEN, advertiseHost: "fd00::1" }, false)).toBe("http://[fd00::1]:43121");
+});
+
+describe("token file", () => {
+  test("is the owner's alone, whatever stood there", () => {
+    const sub = mkdtempSync(join(dir, "token-"));
+    const path = join(sub, "token");
+    const other = join(sub, "other");
+    writeFileSync(other, "untouched", { mode: 0o644 });
+    symlinkSync(other, path);
+    writeTokenFile(path, new Secret("t0ken"), 42);
+    expect(readFileSync(path, "utf8")).toBe("t0ken\n");
+    expect(lstatSync(path).mode & 0o7777).toBe(0o600);
+    expect(lstatSync(path).isFile()).toBe(true);
+    expect(readFileSync(other, "utf8")).toBe("untouched");
+    expect(readdirSync(sub).sort()).toEqual(["other", "token"]);
+  });
+
+  test("a place that cannot be written is named, the token is not", () => {
+    const path = join(dir, "missing", "token");
+    expect(() => writeTokenFile(path, new Secret("t0ken"), 42)).toThrow(
+      `--token-out: cannot write ${JSON.stringify(path)} (ENOENT)`,
+    );
   });
 });
 

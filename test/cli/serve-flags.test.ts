@@ -9,6 +9,8 @@ test("every flag becomes its setting", () => {
     ...["--allow", "a.example", "--allow=*.b.example:8443", "--grant", "github", "--grant", "aws"],
     ...["--allow-ip", "127.0.0.1", "--allow-ip", "10.0.0.0/8", "--ready-file", "r.json"],
     ...["--drain-timeout", "1m30s", "--log-level", "debug", "--log-format", "json"],
+    ...["--token-out", "token", "--advertise-host", "Proxy.Example", "--log-output", "moat.log"],
+    ...["--metrics-listen", "[::1]:9090"],
   ]);
   expect(rest).toEqual({
     config: "moat.yaml",
@@ -25,9 +27,14 @@ test("every flag becomes its setting", () => {
     drainMs: 90_000,
     logLevel: "debug",
     logFormat: "json",
+    tokenOut: "token",
+    advertiseHost: "proxy.example",
+    logOutput: "moat.log",
+    metricsListen: { host: "::1", port: 9090 },
   });
   expect(authToken?.reveal()).toBe("t0ken");
   expect(readServeFlags(["--no-auth"])).toEqual({ noAuth: true });
+  expect(readServeFlags(["--auth-token-file", "t"])).toEqual({ authTokenFile: "t" });
 });
 
 describe("a bad value: flag, value and what was expected", () => {
@@ -35,7 +42,7 @@ describe("a bad value: flag, value and what was expected", () => {
     [["--port", "70000"], '--port: "70000" is no port, expected 0 to 65535'],
     [["--bind", "*"], '--bind: "*" is no address, expected an IP address or a host name'],
     [["--policy", "loose"], '--policy: "loose" is not accepted, expected strict or permissive'],
-    [["--log-level", "INFO"], '--log-level: "INFO" is not accepted, expected debug or info or warn or error'],
+    [["--log-level", "INFO"], '--log-level: "INFO" is not accepted, expected debug, info, warn or error'],
     [["--log-format", "xml"], '--log-format: "xml" is not accepted, expected text or json'],
     [["--grant", "githb"], '--grant: unknown grant "githb", did you mean "github"?'],
     [["--config", ""], "--config: expected a path"],
@@ -44,7 +51,21 @@ describe("a bad value: flag, value and what was expected", () => {
       "--auth-token: a token is 1 to 512 visible ASCII characters without spaces (the value is not shown)",
     ],
     [["--no-auth", "--auth-token", "x"], "--no-auth: excludes --auth-token, expected one of them"],
-    [["--log-output", "x"], "--log-output: not supported yet"],
+    [["--no-auth", "--token-out", "x"], "--no-auth: excludes --token-out, expected one of them"],
+    [
+      ["--auth-token-file", "x", "--auth-token", "y"],
+      "--auth-token: excludes --auth-token-file, expected one of them",
+    ],
+    [["--control", "x"], "--control: not supported yet"],
+    [["--log-output", ""], "--log-output: expected a path"],
+    [
+      ["--metrics-listen", "here"],
+      '--metrics-listen: "here" is no address to listen on, expected a port such as 9090, or 127.0.0.1:9090',
+    ],
+    [
+      ["--advertise-host", "http://x"],
+      '--advertise-host: "http://x" is no address, expected an IP address or a host name',
+    ],
     [
       ["--drain-timeout", "5"],
       '--drain-timeout: "5" is no duration, expected a number with its unit, such as 500ms, 10s or 15m',

@@ -1,8 +1,17 @@
-import { afterAll, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { afterAll, describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  watch,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 const MAIN = new URL("../../src/main.ts", import.meta.url).pathname;
 const dir = mkdtempSync(join(tmpdir(), "moat-serve-"));
@@ -98,6 +107,85 @@ test("--auth-token and an open bind warn on stderr, as records of the chosen for
   open.child.kill("SIGTERM");
   expect((await open.end).stderr).toMatch(/ WARN {2}--no-auth on 0\.0\.0\.0/);
   expect(open.line).toMatch(/^http:\/\/0\.0\.0\.0:/);
+});
+
+test("--token-out gets the token, and nothing else does; --advertise-host is in the URL", async () => {
+  const tokenFile = join(dir, "token");
+  const readyFile = join(dir, "ready-token.json");
+  const { child, line, end } = await serve([
+    ...["--token-out", tokenFile, "--ready-file", readyFile, "--no-intercept"],
+    ...["--advertise-host", "proxy.example", "--log-level", "debug"],
+  ]);
+  expect(line).toMatch(/^http:\/\/proxy\.example:[0-9]+$/);
+  const token = readFileSync(tokenFile, "utf8");
+  expect(token).toMatch(/^[0-9a-f]{64}\n$/);
+  expect(statSync(tokenFile).mode & 0o777).toBe(0o600);
+  const ready = JSON.parse(readFileSync(readyFile, "utf8"));
+  expect(ready).toMatchObject({ url: line, host: "127.0.0.1", auth_required: true });
+  const health = (host: string): Promise<Response> =>
+    fetch(`http://127.0.0.1:${ready.port}/healthz`, { headers: { host } });
+  expect((await health("proxy.example")).status).toBe(200);
+  expect((await health("other.example")).status).toBe(421);
+  child.kill("SIGTERM");
+  const { stdout, stderr } = await end;
+  expect(stdout + stderr + JSON.stringify(ready)).not.toContain(token.trim());
+});
+
+test("--auth-token-file is read; one that is not there is a start-up failure", async () => {
+  const tokenFile = join(dir, "given-token");
+  writeFileSync(tokenFile, "t0ken\n");
+  const given = await serve(["--auth-token-file", tokenFile, "--no-intercept"]);
+  expect(given.line).toStartWith("http://moat:t0ken@127.0.0.1:");
+  given.child.kill("SIGTERM");
+  expect((await given.end).stderr).not.toContain("t0ken");
+
+  const missing = join(dir, "missing-token");
+  const { end } = await serve(["--auth-token-file", missing, "--no-intercept"]);
+  expect(await end).toEqual({
+    status: 1,
+    stdout: "",
+    stderr: `--auth-token-file: ${JSON.stringify(missing)} cannot be read: no such file\n`,
+  });
+});
+
+describe("signals of an operator", () => {
+  test("SIGHUP: a bad file changes nothing and is told line by line, a good one is taken", async () => {
+    const file = join(dir, "reload.yaml");
+    writeFileSync(file, "network: { policy: strict }\n");
+    const { child, end, shown } = await serve(["--config", file, "--no-intercept"]);
+    writeFileSync(file, "network:\n  policy: loose\n  alow: []\n");
+    child.kill("SIGHUP");
+    await shown("configuration not reloaded");
+    writeFileSync(file, "network: { policy: permissive }\n");
+    child.kill("SIGHUP");
+    await shown("configuration reloaded");
+    child.kill("SIGTERM");
+    const { status, stderr } = await end;
+    expect(status).toBe(0);
+    const lines = stderr.split("\n").filter((text) => / (ERROR|WARN) /.test(text));
+    expect(lines.map((text) => text.replace(/^\S+ /, "").replace(dir, ""))).toEqual([
+      'ERROR /reload.yaml:2: network.policy: "loose" is not accepted, expected strict or permissive',
+      'ERROR /reload.yaml:3: network.alow: unknown key, did you mean "allow"?',
+      "ERROR configuration not reloaded: the running one stays in use",
+    ]);
+  });
+
+  test("SIGUSR1: the log file is opened anew", async () => {
+    const log = join(mkdtempSync(join(dir, "log-")), "moat.log");
+    const { child, end } = await serve(["--log-output", log, "--no-intercept"]);
+    renameSync(log, `${log}.1`);
+    const { promise: reopened, resolve } = Promise.withResolvers<void>();
+    const watcher = watch(dirname(log), () => {
+      if (existsSync(log)) resolve();
+    });
+    child.kill("SIGUSR1");
+    await reopened;
+    watcher.close();
+    child.kill("SIGTERM");
+    expect(await end).toMatchObject({ status: 0, stderr: "" });
+    expect(readFileSync(`${log}.1`, "utf8")).toContain("listening");
+    expect(readFileSync(log, "utf8")).toContain("stopping");
+  });
 });
 
 test("a start-up failure is one line, status 1, and no line on stdout", async () => {

@@ -1,13 +1,19 @@
 import { describe, expect, test } from "bun:test";
 import {
   BadSetting,
+  oneOf,
   parseAllowedIp,
+  parseCapturedField,
+  parseChoice,
   parseDuration,
   parseFieldName,
+  parseGrant,
   parseHost,
+  parseListenAddress,
   parseListenPort,
   parseOrigin,
   parsePattern,
+  parseProxyUrl,
   parseSecret,
   parseToken,
   parseVariable,
@@ -169,6 +175,101 @@ describe("secrets", () => {
     for (const text of bad)
       test(`${name} refuses ${JSON.stringify(text)}`, () => expect(() => parse(text)).toThrow(BadSetting));
   }
+});
+
+describe("address to listen on", () => {
+  test.each([
+    ["9090", { host: "127.0.0.1", port: 9090 }],
+    ["0", { host: "127.0.0.1", port: 0 }],
+    ["0.0.0.0:9090", { host: "0.0.0.0", port: 9090 }],
+    ["[::1]:9090", { host: "::1", port: 9090 }],
+    ["Localhost:1", { host: "localhost", port: 1 }],
+  ])("takes %j", (text, expected) => expect(parseListenAddress(text)).toEqual(expected));
+  test.each([[""], [":9090"], ["localhost"], ["::1:9090"], ["a b:1"], ["127.0.0.1:65536"], ["http://a:1"]])(
+    "refuses %j",
+    (text) => expect(() => parseListenAddress(text)).toThrow(BadSetting),
+  );
+});
+
+describe("upstream proxy", () => {
+  const read = (text: string): string => {
+    const { host, port, authorization } = parseProxyUrl(text);
+    const basic = authorization?.reveal().replace("Basic ", "") ?? "";
+    return `${host} ${port} ${Buffer.from(basic, "base64").toString()}`;
+  };
+  test.each([
+    ["http://proxy.example:3128", "proxy.example 3128 "],
+    ["HTTP://Proxy.Example:3128/", "proxy.example 3128 "],
+    ["http://[::1]:80", "::1 80 "],
+    ["http://user:pass@p.example:1", "p.example 1 user:pass"],
+    ["http://user@p.example:1", "p.example 1 user:"],
+    ["http://u%3Ax:a:b@p.example:1", undefined],
+    ["http://user:p%40s%2Fs%25:@p.example:1", "p.example 1 user:p@s/s%:"],
+    ["http://user:p@ss@p.example:1", "p.example 1 user:p@ss"],
+    ["http://user:é@p.example:1", "p.example 1 user:é"],
+  ])("%j", (text, expected) => {
+    if (expected === undefined) expect(() => parseProxyUrl(text)).toThrow(BadSetting);
+    else expect(read(text)).toBe(expected);
+  });
+  test.each([
+    ...[[""], ["proxy:3128"], ["http://p.example"], ["http://p.example:0"], ["http://p.example:65536"]],
+    ...[
+      ["https://p.example:1"],
+      ["socks5://p.example:1"],
+      ["http://p.example:1/x"],
+      ["http://p.example:1?x"],
+    ],
+    ...[["http://s3cret:%zz@p.example:1"], ["http://s3cret:%0d%0ax@p.example:1"], ["http://s3cret@a b:1"]],
+  ])("refuses %j and does not show it", (text) => {
+    expect(() => parseProxyUrl(text)).toThrow(BadSetting);
+    expect(() => parseProxyUrl(text)).toThrow(/^(?!.*s3cret).*\(the value is not shown\)$/);
+  });
+});
+
+test("captured fields are lower case and no secrets", () => {
+  expect(parseCapturedField("X-Trace-Id")).toBe("x-trace-id");
+  for (const name of ["Authorization", "PROXY-Authorization", "cookie", "a b", ""]) {
+    expect(() => parseCapturedField(name)).toThrow(BadSetting);
+  }
+});
+
+describe("the masked message never holds the value", () => {
+  const value = "s3cret/value@x";
+  const parsers: readonly (readonly [string, Parse])[] = [
+    ["port", parseListenPort],
+    ["host", parseHost],
+    ["pattern", (text) => parsePattern(text.replace("@", "/"))],
+    ["address", parseAllowedIp],
+    ["grant", parseGrant],
+    ["choice", (text) => parseChoice(text, ["a", "b"])],
+    ["duration", (text) => parseDuration(text, 0)],
+    ["field", parseFieldName],
+    ["captured field", parseCapturedField],
+    ["listen address", parseListenAddress],
+    ["proxy", parseProxyUrl],
+    ["origin", parseOrigin],
+    ["variable", parseVariable],
+  ];
+  test.each(parsers.map(([name, parse]) => [name, parse] as const))("%s", (_name, parse) => {
+    const masked = (): string => {
+      try {
+        parse(value);
+      } catch (error) {
+        if (error instanceof BadSetting) return error.masked;
+      }
+      return value;
+    };
+    expect(masked()).not.toContain("s3cret");
+  });
+});
+
+test("choices in words", () => {
+  expect([oneOf(["a"]), oneOf(["a", "b"]), oneOf([1, 2, 3]), oneOf([])]).toEqual([
+    "a",
+    "a or b",
+    "1, 2 or 3",
+    "",
+  ]);
 });
 
 test("a message repeats a long value only in part", () => {

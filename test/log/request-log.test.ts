@@ -1,100 +1,25 @@
 import { describe, expect, test } from "bun:test";
-import type { LogFields, Logger } from "../../src/log/logger.ts";
+import { createLogger } from "../../src/log/logger.ts";
 import { createRequestLog } from "../../src/log/request-log.ts";
 import { MAX_PATH, type RequestRecord } from "../../src/proxy/record.ts";
+import { everyText, PLAIN } from "./records.ts";
 
-const PLAIN: RequestRecord = {
-  requestId: "req_1",
-  method: "GET",
-  host: "api.example.com",
-  path: "/v1/x",
-  status: 200,
-  durationMs: 12.3456789,
-  proxyType: "connect",
-  runId: undefined,
-  userId: undefined,
-  clientIp: "127.0.0.1",
-  injectedHeaders: [],
-  grants: [],
-  denied: false,
-  denyReason: undefined,
-  requestSize: 0,
-  responseSize: 0,
-  error: undefined,
-};
-
-function logged(
-  record: Partial<RequestRecord>,
-  names?: ReadonlySet<string>,
-): { level: string; msg: string; fields: LogFields } {
-  const lines: { level: string; msg: string; fields: LogFields }[] = [];
-  const at =
-    (level: string) =>
-    (msg: string, fields: LogFields = {}) => {
-      lines.push({ level, msg, fields });
-    };
-  const log: Logger = {
-    debug: at("debug"),
-    info: at("info"),
-    warn: at("warn"),
-    error: at("error"),
-    flush() {},
-  };
-  createRequestLog(log, names).write({ ...PLAIN, ...record });
-  const [line] = lines;
-  if (line === undefined || lines.length > 1) throw new Error(`${lines.length} lines for one record`);
-  return line;
-}
-
-test("a plain request has the fixed keys and none of the optional ones", () => {
-  const line = logged({});
-  expect(line.msg).toBe("request");
-  expect(Object.entries(line.fields)).toEqual([
-    ["request_id", "req_1"],
-    ["http_method", "GET"],
-    ["http_host", "api.example.com"],
-    ["http_path", "/v1/x"],
-    ["http_status", 200],
-    ["duration_ms", 12.346],
-    ["proxy_type", "connect"],
-    ["client_ip", "127.0.0.1"],
-  ]);
-});
-
-test("a full record has every key of the contract, in its order", () => {
-  const { fields } = logged({
-    runId: "run-7",
-    userId: "moat",
-    injectedHeaders: ["authorization", "x-api-key"],
-    grants: ["github"],
-    denied: true,
-    denyReason: "network-policy",
-    requestSize: 5,
-    responseSize: 107,
-    error: "upstream closed",
+/** The one line of a record, parsed. */
+function logged(changes: Partial<RequestRecord>, names?: ReadonlySet<string>): Record<string, unknown> {
+  let text = "";
+  const log = createLogger({
+    level: "debug",
+    format: "json",
+    output: (bytes) => {
+      text += Buffer.from(bytes).toString();
+      return bytes.length;
+    },
   });
-  expect(Object.keys(fields)).toEqual([
-    "request_id",
-    "http_method",
-    "http_host",
-    "http_path",
-    "http_status",
-    "duration_ms",
-    "proxy_type",
-    "run_id",
-    "user_id",
-    "client_ip",
-    "credential_injected",
-    "injected_headers",
-    "grants",
-    "denied",
-    "deny_reason",
-    "request_size",
-    "response_size",
-    "error",
-  ]);
-  expect(fields.injected_headers).toEqual(["authorization", "x-api-key"]);
-});
+  createRequestLog(log, names).write({ ...PLAIN, ...changes });
+  log.flush();
+  expect(text.split("\n")).toHaveLength(2);
+  return JSON.parse(text) as Record<string, unknown>;
+}
 
 describe("level", () => {
   const cases: readonly (readonly [string, Partial<RequestRecord>, string])[] = [
@@ -111,27 +36,31 @@ describe("level", () => {
   for (const [name, record, level] of cases) test(name, () => expect(logged(record).level).toBe(level));
 });
 
-test("host, path, method and error are bounded", () => {
-  const long = "x".repeat(100_000);
-  const { fields } = logged({
-    host: long,
-    path: `/${long}`,
-    method: long,
-    error: long,
-    userId: long,
-    denyReason: long,
+test("every text is bounded", () => {
+  const fields = logged({
+    ...everyText("x".repeat(100_000)),
+    ...{ requestId: "r", runId: "r", clientIp: "c" },
   });
   expect(String(fields.http_path).length).toBe(MAX_PATH);
-  expect(JSON.stringify(fields).length).toBeLessThan(5_000);
+  expect(String(fields.http_query).length).toBe(MAX_PATH);
+  expect(String(fields["header_x-y"]).length).toBe(256);
+  for (const key of ["http_method", "http_host", "user_id", "deny_reason", "error"])
+    expect(String(fields[key])).toMatch(/^x{1,511}…$/);
+});
+
+test("one text beyond its bound leaves the others and the record as they were", () => {
+  const record: RequestRecord = { ...PLAIN, captured: [["accept", "y".repeat(300)]] };
+  const fields = logged(record);
+  expect(fields).toMatchObject({ http_path: "/v1/x", request_id: "req_1" });
+  expect(String(fields.header_accept)).toHaveLength(256);
+  expect(record.captured?.[0]?.[1]).toHaveLength(300);
 });
 
 test("a token in the path of a local endpoint is hidden, a configured name is not", () => {
   const names = new Set(["slack"]);
-  expect(logged({ proxyType: "http", path: "/relay/s3cret/slack" }, names).fields.http_path).toBe(
-    "/relay/[token]/slack",
-  );
-  expect(logged({ proxyType: "http", path: "/relay/slack/x" }, names).fields.http_path).toBe(
-    "/relay/slack/x",
-  );
-  expect(logged({ proxyType: "connect", path: "/relay/x/y" }, names).fields.http_path).toBe("/relay/x/y");
+  const path = (proxyType: RequestRecord["proxyType"], sent: string): unknown =>
+    logged({ proxyType, path: sent }, names).http_path;
+  expect(path("http", "/relay/s3cret/slack")).toBe("/relay/[token]/slack");
+  expect(path("http", "/relay/slack/x")).toBe("/relay/slack/x");
+  expect(path("connect", "/relay/x/y")).toBe("/relay/x/y");
 });

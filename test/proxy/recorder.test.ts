@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import type { RequestHead } from "../../src/http1/head.ts";
 import { HeaderList } from "../../src/http1/headers.ts";
-import { MAX_PATH, pathOf, type RequestRecord } from "../../src/proxy/record.ts";
+import { MAX_PATH, pathOf, type RecordDetail, type RequestRecord } from "../../src/proxy/record.ts";
 import { Recorder } from "../../src/proxy/recorder.ts";
 import { ProxyError } from "../../src/values/errors.ts";
 
@@ -15,12 +15,15 @@ function request(target: string, ...ids: readonly string[]): RequestHead {
   return { method: "GET", target, minor: 1, headers };
 }
 
-function recorder() {
+function recorder(detail: RecordDetail = { captureHeaders: [], query: false }) {
   const records: RequestRecord[] = [];
   const clock = { time: 100, now: () => clock.time };
   let ids = 0;
-  const made = new Recorder({ write: (record) => records.push(record) }, clock, {
-    next: () => `req-${++ids}`,
+  const made = new Recorder({
+    records: { write: (record) => records.push(record) },
+    clock,
+    ids: { next: () => `req-${++ids}` },
+    detail,
   });
   return { records, clock, made };
 }
@@ -43,7 +46,7 @@ describe("a record", () => {
         durationMs: 42,
         proxyType: "connect",
         runId: undefined,
-        userId: "alice",
+        userId: undefined,
         clientIp: "192.0.2.7",
         injectedHeaders: [],
         grants: [],
@@ -52,8 +55,22 @@ describe("a record", () => {
         requestSize: 3,
         responseSize: 4,
         error: undefined,
+        query: undefined,
+        local: false,
+        captured: undefined,
       },
     ]);
+  });
+
+  test("shows the query and the fields it is told to show, as the client sent them", () => {
+    const { records, made } = recorder({ captureHeaders: ["x-team", "x-absent"], query: true });
+    const head = request("/a?q=1");
+    head.headers.push("X-Team", "one");
+    head.headers.push("x-team", "two");
+    made.begin(head, PEER, "http", "api.test");
+    head.headers.set("X-Team", "changed later");
+    made.end(200, 0, 0);
+    expect(records).toMatchObject([{ path: "/a", query: "q=1", captured: [["x-team", "one, two"]] }]);
   });
 
   test("is not written when it was dropped or never opened", () => {
@@ -140,7 +157,7 @@ describe("the path of a target", () => {
     ["/a", "/a"],
     ["*", "*"],
     ["?x", ""],
-    ["/a#b?c?d", "/a#b"],
+    ["/a#b?c?d", "/a"],
     [`/${"x".repeat(3_000)}?q`, `/${"x".repeat(MAX_PATH - 1)}`],
   ] as const;
   for (const [target, path] of cases) {

@@ -75,7 +75,7 @@ const OUTER: readonly (readonly [string, readonly string[], string])[] = [
 /** The same inside a tunnel: [tunnel, request line, Host fields, what becomes of it] */
 const INNER: readonly (readonly [string, string, readonly string[], string])[] = [
   ["https://a.test:443", "GET /x?q=1", ["a.test"], "https://a.test:443 /x?q=1 host=as sent"],
-  ["https://a.test:443", "GET /", ["A.TEST.:443"], "https://a.test:443 / host=as sent"],
+  ["https://a.test:443", "GET /", ["A.TEST.:443"], "https://a.test:443 / host=a.test"],
   ["https://a.test:8443", "GET /", ["a.test:8443"], "https://a.test:8443 / host=as sent"],
   ["https://a.test:443", "GET / 1.0", [], "https://a.test:443 / host=a.test"],
   ["https://a.test:8443", "GET / 1.0", [], "https://a.test:8443 / host=a.test:8443"],

@@ -1,6 +1,7 @@
 // Two wires spliced: order, backpressure and half-close in both directions, and no loose end.
 // wire.md section 4.
 import { describe, expect, test } from "bun:test";
+import type { Live } from "../../src/proxy/session-deps.ts";
 import { Tunnel } from "../../src/proxy/tunnel.ts";
 import { EventLoop, FakeWire } from "../support/fake-wire.ts";
 
@@ -8,6 +9,9 @@ interface Spliced {
   readonly client: FakeWire;
   readonly upstream: FakeWire;
   readonly tunnel: Tunnel;
+  /** Wires that were left to be flushed and closed. */
+  readonly live: ReadonlySet<Live>;
+  readonly lifecycle: { readonly tunnels: number };
   /** [from the client, from the upstream], once per time the owner was told. */
   readonly over: [number, number][];
 }
@@ -19,13 +23,15 @@ function splice(early: readonly [string, string] = ["", ""], room = Number.POSIT
   client.pause();
   upstream.pause();
   const over: [number, number][] = [];
+  const live = new Set<Live>();
+  const deps = { clock: { now: () => 0 }, live, lifecycle: { draining: false, tunnels: 0 } };
   const owner = { onTunnelClosed: (sent: number, received: number) => over.push([sent, received]) };
   let tunnel: Tunnel | undefined;
   loop.run(() => {
-    tunnel = new Tunnel(owner, client, upstream, Buffer.from(early[0]), Buffer.from(early[1]));
+    tunnel = new Tunnel(owner, deps, client, upstream, Buffer.from(early[0]), Buffer.from(early[1]));
   });
   if (tunnel === undefined) throw new Error("no tunnel");
-  return { client, upstream, tunnel, over };
+  return { client, upstream, tunnel, live, lifecycle: deps.lifecycle, over };
 }
 
 /** Both directions: who speaks, who listens. */
@@ -127,15 +133,17 @@ describe("a tunnel", () => {
         expect(spliced.over).toEqual([sizes(from, 3)]);
       });
 
-      test("a side that breaks off: the other gets what was said, then closes", () => {
+      test("a side that breaks off while the other is owed something", () => {
         const spliced = splice();
         spliced[to].acceptUpTo(1);
         spliced[from].says("abc");
         spliced[from].reset();
-        expect(spliced[to].closed).toBe(false);
+        // The client gets an upstream's last words; a client that broke off is owed no delivery.
+        expect(spliced[to].closed).toBe(from === "client");
+        expect(spliced.live.size).toBe(from === "client" ? 0 : 1);
         spliced[to].drain();
-        expect(spliced[to].heard()).toBe("abc");
-        expect(spliced[to].closed).toBe(true);
+        if (from === "upstream") expect(spliced.client.heard()).toBe("abc");
+        expect(spliced.lifecycle.tunnels).toBe(0);
         expect(spliced.over).toEqual([sizes(from, 3)]);
       });
 

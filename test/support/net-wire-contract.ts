@@ -3,31 +3,24 @@
 import { describe, expect, test } from "bun:test";
 import type { Wire } from "../../src/proxy/ports.ts";
 import type { ByteStream } from "./byte-stream.ts";
-import { openPair, settle, type Way, Witness } from "./net-wires.ts";
+import { BULK, SOME, sha } from "./net-bulk.ts";
+import { openPair, type Pair, type Way } from "./net-wires.ts";
+import { settle, Witness } from "./net-witness.ts";
 
-/** Bytes that show every lost, doubled or exchanged piece; more than the kernel holds for a peer that does not read. */
-const BULK = pattern(24 << 20);
-const SOME = BULK.subarray(0, 3 << 20);
-
-function pattern(length: number): Buffer {
-  const bytes = Buffer.alloc(length);
-  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, length >> 2);
-  for (let at = 0; at < words.length; at++) words[at] = Math.imul(at, 0x9e3779b1);
-  return bytes;
-}
-
-function sha(...pieces: readonly Uint8Array[]): string {
-  const hash = new Bun.CryptoHasher("sha256");
-  for (const piece of pieces) hash.update(piece);
-  return hash.digest("hex");
-}
-
-/** Writes BULK in pieces until one does not go out whole; gives what was handed over. */
-function fill(wire: Wire, piece = 1 << 20): Buffer {
+/** Writes BULK in pieces until one does not go out; gives what was handed over. */
+async function fill(wire: Wire, piece = 1 << 20): Promise<Buffer> {
   for (let at = 0; at < BULK.length; at += piece) {
-    if (!wire.write(BULK.subarray(at, at + piece))) return BULK.subarray(0, at + piece);
+    if (wire.write(BULK.subarray(at, at + piece))) continue;
+    // Some kinds of wire pass everything on a little later.
+    await settle();
+    if (wire.backlog > 0) return BULK.subarray(0, at + piece);
   }
   throw new Error("everything went out to a peer that does not read");
+}
+
+/** Writes what the peer has room for, and waits until it has left. */
+async function send({ wire, seen }: Pair, text: string): Promise<void> {
+  if (!wire.write(Buffer.from(text))) await seen.until("room", () => wire.backlog === 0);
 }
 
 /** Collects what a stream receives from here on. */
@@ -37,8 +30,11 @@ function collect(stream: ByteStream): { readonly pieces: Buffer[] } {
   return { pieces };
 }
 
+/** What follows the peer's end: we may go on writing, or the runtime has answered it with ours. */
+export type HalfClose = "kept" | "answered";
+
 /** Declares the tests of a wire that came about in that way. */
-export function wireContract(way: Way): void {
+export function wireContract(way: Way, halfClose: HalfClose): void {
   describe(`a wire that was ${way}`, () => {
     test("carries bytes both ways, in order", async () => {
       await using pair = await openPair(way);
@@ -46,7 +42,7 @@ export function wireContract(way: Way): void {
       for (let at = 0; at < 500; at++) {
         const piece = `${at},`;
         sent += piece;
-        expect(pair.wire.write(Buffer.from(piece))).toBe(true);
+        await send(pair, piece);
       }
       expect((await pair.peer.readBytes(sent.length)).toString()).toBe(sent);
       await pair.peer.write("hello");
@@ -61,7 +57,7 @@ export function wireContract(way: Way): void {
       const { wire, seen, peer } = pair;
       peer.pause();
       const got = collect(peer);
-      const given = fill(wire);
+      const given = await fill(wire);
       expect(wire.backlog).toBeGreaterThan(0);
       expect(wire.accepted + wire.backlog).toBe(given.length);
       // More may be given; it stands in line.
@@ -69,9 +65,10 @@ export function wireContract(way: Way): void {
       expect(wire.write(tail)).toBe(false);
       expect(wire.accepted + wire.backlog).toBe(given.length + tail.length);
       await settle();
-      expect(seen.drains).toBe(0);
+      const before = seen.drains;
+      expect(wire.backlog).toBeGreaterThan(0);
       peer.resume();
-      await seen.until("drain", () => seen.drains > 0);
+      await seen.until("drain", () => seen.drains > before);
       expect(wire.backlog).toBe(0);
       expect(wire.accepted).toBe(given.length + tail.length);
       await peer.untilReceived(wire.accepted);
@@ -85,18 +82,19 @@ export function wireContract(way: Way): void {
       await using pair = await openPair(way);
       pair.peer.pause();
       // fill() fails when the runtime takes everything.
-      const given = fill(pair.wire, 64 << 10);
+      const given = await fill(pair.wire, 64 << 10);
       await settle();
-      expect(pair.wire.backlog).toBeLessThanOrEqual(64 << 10);
-      expect(pair.wire.accepted).toBe(given.length - pair.wire.backlog);
+      // The piece that did not go out, and what TLS adds to it.
+      expect(pair.wire.backlog).toBeLessThanOrEqual(66 << 10);
+      expect(given.length).toBeLessThan(BULK.length);
     });
 
     test("sends nothing that is queued before the flush, and then all of it", async () => {
       await using pair = await openPair(way);
-      const { wire, peer } = pair;
+      const { wire, seen, peer } = pair;
       for (const piece of ["a", "bc", "", "def"]) wire.queue(Buffer.from(piece));
       expect([wire.accepted, wire.backlog]).toEqual([0, 6]);
-      expect(wire.flush()).toBe(true);
+      if (!wire.flush()) await seen.until("room", () => wire.backlog === 0);
       expect([wire.accepted, wire.backlog]).toEqual([6, 0]);
       expect((await peer.readBytes(6)).toString()).toBe("abcdef");
       expect(wire.flush()).toBe(true);
@@ -168,7 +166,7 @@ export function wireContract(way: Way): void {
       wire.resume();
       await seen.untilEvent("end");
       expect(seen.text).toBe("last words");
-      expect(seen.events).toEqual(["data", "end"]);
+      expect(seen.events.slice(0, 2)).toEqual(["data", "end"]);
     });
 
     test("end(): what is queued leaves, then FIN, and reading goes on", async () => {
@@ -176,7 +174,7 @@ export function wireContract(way: Way): void {
       const { wire, seen, peer } = pair;
       peer.pause();
       const got = collect(peer);
-      const given = fill(wire);
+      const given = await fill(wire);
       wire.end();
       wire.end();
       wire.write(Buffer.from("too late"));
@@ -210,19 +208,8 @@ export function wireContract(way: Way): void {
       expect((await pair.peer.readToEnd()).toString()).toBe("goodbye");
     });
 
-    test("after the peer's FIN, what is written still arrives", async () => {
-      await using pair = await openPair(way);
-      const { wire, seen, peer } = pair;
-      const got = collect(peer);
-      peer.end();
-      await seen.untilEvent("end");
-      expect(wire.closed).toBe(false);
-      wire.write(SOME);
-      wire.end();
-      await peer.readToEnd();
-      expect(sha(...got.pieces)).toBe(sha(SOME));
-      expect(seen.happened("end")).toBe(1);
-    });
+    if (halfClose === "kept") afterTheEnd(way);
+    else endAnswered(way);
 
     test("is closed once both sides have said their end, and says so once", async () => {
       await using pair = await openPair(way);
@@ -287,7 +274,7 @@ export function wireContract(way: Way): void {
         ends++;
         onEnd.call(peer);
       };
-      wire.write(Buffer.from("abc"));
+      await send(pair, "abc");
       await peer.readBytes(3);
       wire[how]();
       await peer.whenEnded();
@@ -300,7 +287,7 @@ export function wireContract(way: Way): void {
       await using pair = await openPair(way);
       const { wire, seen, peer } = pair;
       peer.pause();
-      fill(wire);
+      await fill(wire);
       peer.destroy();
       await seen.untilEvent("close");
       await settle();
@@ -340,7 +327,7 @@ export function wireContract(way: Way): void {
 
     test("close() after write(): the peer has it all, then the end", async () => {
       await using pair = await openPair(way);
-      expect(pair.wire.write(Buffer.from("goodbye"))).toBe(true);
+      await send(pair, "goodbye");
       pair.wire.close();
       expect((await pair.peer.readToEnd()).toString()).toBe("goodbye");
     });
@@ -350,7 +337,7 @@ export function wireContract(way: Way): void {
       const { wire, seen, peer } = pair;
       peer.pause();
       collect(peer);
-      const given = fill(wire);
+      const given = await fill(wire);
       wire.destroy();
       expect(wire.backlog).toBe(0);
       peer.resume();
@@ -375,5 +362,37 @@ export function wireContract(way: Way): void {
       await heir.untilEvent("end");
       expect(seen.events).toEqual(["data"]);
     });
+  });
+}
+
+function afterTheEnd(way: Way): void {
+  test("after the peer's FIN, what is written still arrives", async () => {
+    await using pair = await openPair(way);
+    const { wire, seen, peer } = pair;
+    const got = collect(peer);
+    peer.end();
+    await seen.untilEvent("end");
+    expect(wire.closed).toBe(false);
+    wire.write(SOME);
+    wire.end();
+    await peer.readToEnd();
+    expect(sha(...got.pieces)).toBe(sha(SOME));
+    expect(seen.happened("end")).toBe(1);
+  });
+}
+
+function endAnswered(way: Way): void {
+  test("the peer's end is told, then the close, and what is written behind it harms nobody", async () => {
+    await using pair = await openPair(way);
+    const { wire, seen, peer } = pair;
+    peer.end();
+    await seen.untilEvent("end");
+    wire.write(SOME);
+    wire.end();
+    await seen.untilEvent("close");
+    await peer.whenClosed();
+    await settle();
+    expect(seen.events).toEqual(["end", "close"]);
+    expect([wire.closed, wire.backlog]).toEqual([true, 0]);
   });
 }

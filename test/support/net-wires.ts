@@ -1,118 +1,19 @@
-// Real wires for tests of net: each of the four ways in which the program comes by one, with a raw stream as the other
-// end, and a handler that writes down what it is told. It never sleeps: a wait ends with its event or fails.
-import type { Socket, TCPSocketListener } from "bun";
+// Real wires for tests of net: each of the ways in which the program comes by one, with a raw stream as the other end;
+// and a front, which is all of a proxy that TLS behind a CONNECT needs.
+import type { TCPSocketListener } from "bun";
 import { TlsInterceptor } from "../../src/net/accept-tls.ts";
-import { Dial, type DialOptions } from "../../src/net/dial.ts";
 import { SocketWire, type WireSocket, wireEvents } from "../../src/net/wire.ts";
-import { DestinationPolicy } from "../../src/policy/destinations.ts";
-import type { SecureHandler, UpstreamTarget, Wire, WireHandler } from "../../src/proxy/ports.ts";
-import { upstreamTarget } from "../../src/proxy/route.ts";
+import type { Wire } from "../../src/proxy/ports.ts";
 import { type Authority, parseAuthority } from "../../src/values/authority.ts";
-import type { ProxyError } from "../../src/values/errors.ts";
 import { CertificateAuthority } from "../../src/x509/ca.ts";
 import { LeafCache } from "../../src/x509/leaf-cache.ts";
 import { MintLimiter } from "../../src/x509/mint-limiter.ts";
 import { type ByteStream, within } from "./byte-stream.ts";
 import { connect, connectHead, startTls } from "./client.ts";
+import { DialWitness, dialOptions, target } from "./net-dials.ts";
 import { type Manner, type Relay, startRelay } from "./net-relay.ts";
-import { pki } from "./pki.ts";
+import { SecureWitness, Watch, Witness } from "./net-witness.ts";
 import { startUpstream } from "./upstream.ts";
-
-/** Waits for conditions that are looked at again whenever `changed` is called. */
-export class Watch {
-  #waiting: { holds: () => boolean; done: () => void }[] = [];
-
-  changed(): void {
-    for (const entry of [...this.#waiting]) {
-      if (!entry.holds()) continue;
-      this.#waiting = this.#waiting.filter((other) => other !== entry);
-      entry.done();
-    }
-  }
-
-  until(what: string, holds: () => boolean, ms?: number): Promise<void> {
-    if (holds()) return Promise.resolve();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push({ holds, done: resolve });
-    return within(promise, what, ms);
-  }
-}
-
-/** A wire's owner that writes down what it is told. */
-export class Witness extends Watch implements WireHandler {
-  /**
-   * In order, with `data` once for any number of pieces in a row. A drain is left out: sockets tell of room nobody
-   * asked for, which does no harm.
-   */
-  readonly events: ("data" | "end" | "close")[] = [];
-  drains = 0;
-  readonly pieces: Uint8Array[] = [];
-  count = 0;
-  /** Called within onData. */
-  onPiece: (() => void) | undefined;
-  /** Called within onEnd. */
-  onEnded: (() => void) | undefined;
-
-  get text(): string {
-    return Buffer.concat(this.pieces).toString("latin1");
-  }
-
-  happened(event: Witness["events"][number]): number {
-    return this.events.filter((other) => other === event).length;
-  }
-
-  untilEvent(event: Witness["events"][number], times = 1): Promise<void> {
-    return this.until(`${event} (seen: ${this.events})`, () => this.happened(event) >= times);
-  }
-
-  /** The peer has ended its side, or the connection is gone. */
-  untilOver(): Promise<void> {
-    return this.until("end or close", () => this.happened("end") + this.happened("close") > 0);
-  }
-
-  onData(bytes: Uint8Array): void {
-    this.count += bytes.length;
-    this.pieces.push(bytes);
-    this.onPiece?.();
-    if (this.events.at(-1) !== "data") this.events.push("data");
-    this.changed();
-  }
-
-  onDrain(): void {
-    this.drains++;
-    this.changed();
-  }
-
-  onEnd(): void {
-    this.events.push("end");
-    this.onEnded?.();
-    this.changed();
-  }
-
-  onClose(): void {
-    this.events.push("close");
-    this.changed();
-  }
-}
-
-/** What a handshake said, and the plaintext wire behind it. */
-export class SecureWitness extends Watch implements SecureHandler {
-  readonly outcomes: ("secured" | "not-tls" | "failed")[] = [];
-
-  onSecured(): void {
-    this.outcomes.push("secured");
-    this.changed();
-  }
-
-  onHandshakeFailed(reason: "not-tls" | "failed"): void {
-    this.outcomes.push(reason);
-    this.changed();
-  }
-
-  untilOutcome(): Promise<void> {
-    return this.until("outcome of the handshake", () => this.outcomes.length > 0);
-  }
-}
 
 let authority: CertificateAuthority | undefined;
 
@@ -126,57 +27,6 @@ export function interceptionCa(): CertificateAuthority {
 export function interceptor(perSecond = 50): TlsInterceptor {
   const leaves = new LeafCache({ ca: interceptionCa(), now: Date.now });
   return new TlsInterceptor(leaves, new MintLimiter({ now: Date.now, perSecond }));
-}
-
-/** The policy of most tests: loopback may be dialled. */
-export function loopbackAllowed(): DestinationPolicy {
-  return new DestinationPolicy({ allowIps: ["127.0.0.0/8", "::1"], ownAddresses: () => [] });
-}
-
-export function dialOptions(more: Partial<DialOptions> = {}): DialOptions {
-  return { destinations: loopbackAllowed(), roots: pki().ca, dialMs: 3_000, tlsMs: 3_000, ...more };
-}
-
-export function target(scheme: "http" | "https", text: string): UpstreamTarget {
-  return upstreamTarget(scheme, parseAuthority(text));
-}
-
-export type DialResult = { wire: SocketWire; privatePeer: boolean } | { error: ProxyError };
-
-/** A dial and its outcomes: there must be one. */
-export class DialWitness extends Watch {
-  readonly results: DialResult[] = [];
-  readonly dial: Dial;
-
-  constructor(to: UpstreamTarget, options: DialOptions, privateOnly = false) {
-    super();
-    this.dial = new Dial(to, privateOnly, options, {
-      onDialled: (wire, privatePeer) => this.#came({ wire, privatePeer }),
-      onRefused: (error) => this.#came({ error }),
-    });
-  }
-
-  async outcome(): Promise<DialResult> {
-    await this.until("outcome of the dial", () => this.results.length > 0);
-    return this.results[0] as DialResult;
-  }
-
-  async wire(): Promise<SocketWire> {
-    const result = await this.outcome();
-    if ("error" in result) throw result.error;
-    return result.wire;
-  }
-
-  async error(): Promise<ProxyError> {
-    const result = await this.outcome();
-    if ("wire" in result) throw new Error("the dial succeeded");
-    return result.error;
-  }
-
-  #came(result: DialResult): void {
-    this.results.push(result);
-    this.changed();
-  }
 }
 
 /** Listens with the program's own handlers; each connection is a SocketWire for `accepted`. */
@@ -346,25 +196,6 @@ export async function connectFront(port: number, authority: string): Promise<Byt
   await raw.write(connectHead(authority));
   await raw.readUntil("\r\n\r\n");
   return raw;
-}
-
-/**
- * Lets everything happen that is under way on loopback: messages go to and fro on a connection of their own. What was
- * sent before the first has arrived before the last.
- */
-export async function settle(rounds = 4): Promise<void> {
-  const server = Bun.listen({
-    hostname: "127.0.0.1",
-    port: 0,
-    socket: { data: (socket: Socket, bytes) => void socket.write(bytes) },
-  });
-  const stream = await connect("127.0.0.1", server.port, true);
-  for (let round = 0; round < rounds; round++) {
-    void stream.write("x");
-    await stream.readBytes(1);
-  }
-  stream.destroy();
-  server.stop(true);
 }
 
 function ignore(): void {

@@ -1,8 +1,8 @@
 // A certificate authority and server certificates for test upstreams, made by the openssl command line
 // once per test process, in a temporary directory that goes away with it. Valid ones, and every kind of bad one.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { scratchDir } from "./scratch.ts";
 
 export interface ServerCertificate {
   /** The PEM chain to present. */
@@ -163,9 +163,7 @@ let made: Pki | undefined;
 /** The test certificates of this process. */
 export function pki(): Pki {
   if (made === undefined) {
-    const dir = mkdtempSync(join(tmpdir(), "moat-pki-"));
-    process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
-    made = build(dir);
+    made = build(scratchDir("moat-pki-"));
   }
   return made;
 }

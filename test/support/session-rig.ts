@@ -214,6 +214,7 @@ export class SessionRig {
       upstreams: this.upstreams,
       interceptor: options.intercept === false ? undefined : this.interceptor,
       records: { write: (record) => this.records.push(record) },
+      detail: { captureHeaders: [], query: false },
       ids: { next: () => `req-${++this.#ids}` },
       clock: { now: () => this.now },
       limits: { ...LIMITS, ...options.limits },
@@ -224,7 +225,7 @@ export class SessionRig {
       }),
       plainPorts: new Set(options.plainPorts ?? [80]),
       live: this.live,
-      lifecycle: { draining: false },
+      lifecycle: { draining: false, tunnels: 0 },
     };
     this.client = this.connectClient();
     open.push(this);

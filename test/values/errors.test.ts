@@ -24,6 +24,7 @@ const CONTRACT: Readonly<
   "auth-required": [407, "client", false],
   "invalid-token": [407, "client", false],
   "network-policy": [407, "policy", false],
+  "network-policy-forbidden": [403, "policy", false],
   "request-rule": [403, "policy", false],
   "run-revoked": [403, "policy", true],
   "cleartext-credential": [403, "policy", false],

@@ -10,8 +10,14 @@ import { ProxyError } from "../../values/errors.ts";
 import type { Cancellable, Clock, DialHandler, Upstream, Upstreams, Wire, WireHandler } from "../ports.ts";
 import { cleartextRefusal } from "../refusals.ts";
 import { MAX_WAIT_MS, refreshAll, suspend } from "../suspend.ts";
-import { authenticatesConnection } from "./pinning.ts";
-import { type ExchangeRequest, isRepeatable, needsPrivatePeer, upstreamHead } from "./request-side.ts";
+import { authenticatesConnection, PinnedUpstream } from "./pinning.ts";
+import {
+  type ExchangeRequest,
+  evictRefused,
+  isRepeatable,
+  needsPrivatePeer,
+  upstreamHead,
+} from "./request-side.ts";
 import { ResponseSide } from "./response-side.ts";
 
 /** What the session does for its exchange. */
@@ -52,7 +58,7 @@ export class Exchange implements WireHandler, DialHandler {
   #wait: Cancellable | undefined;
   #upstream: Upstream | undefined;
   /** Authenticated by NTLM or Negotiate: this session's until it ends. */
-  #own: Upstream | undefined;
+  readonly #own = new PinnedUpstream();
   #pinning = false;
   /** The connection has carried a request before: its server may have closed it without our knowing. */
   #reused = false;
@@ -102,7 +108,6 @@ export class Exchange implements WireHandler, DialHandler {
     return this.#response.continued;
   }
 
-  /** The client's connection ends with this answer. */
   get closesClient(): boolean {
     return this.#response.closesClient;
   }
@@ -137,6 +142,7 @@ export class Exchange implements WireHandler, DialHandler {
     this.#bodyDone = true;
     const request = this.#request;
     if (request?.framing.kind !== "chunked") return;
+    this.#bodyStarted = true;
     if (trailers !== undefined) forwardTrailers(trailers, request.options.nominated, injectedNames(request));
     this.#upstream?.wire.queue(lastChunkBytes(trailers));
   }
@@ -158,7 +164,7 @@ export class Exchange implements WireHandler, DialHandler {
   /** The session is over. */
   close(): void {
     this.abort();
-    this.#dropOwn();
+    this.#own.drop();
   }
 
   /** Gives up: the client has gone, a deadline has passed, or the run was revoked. */
@@ -191,10 +197,6 @@ export class Exchange implements WireHandler, DialHandler {
   }
 
   onData(bytes: Uint8Array): void {
-    if (this.#phase !== "open") {
-      this.#dropOwn();
-      return;
-    }
     const response = this.#response;
     let rest: Uint8Array;
     try {
@@ -216,9 +218,7 @@ export class Exchange implements WireHandler, DialHandler {
   }
 
   onEnd(): void {
-    if (this.#phase !== "open") {
-      this.#dropOwn();
-    } else if (this.#response.end()) {
+    if (this.#response.end()) {
       this.#client.flush();
       this.#finish(true);
     } else {
@@ -228,8 +228,7 @@ export class Exchange implements WireHandler, DialHandler {
 
   // Gone without a FIN: a body that ends with the connection may have been cut.
   onClose(): void {
-    if (this.#phase !== "open") this.#dropOwn();
-    else if (this.#response.complete) this.#finish(true);
+    if (this.#response.complete) this.#finish(true);
     else this.#lost();
   }
 
@@ -237,7 +236,10 @@ export class Exchange implements WireHandler, DialHandler {
     this.deadline = this.#clock.now() + MAX_WAIT_MS;
     this.#wait = suspend(
       refreshAll(missing),
-      () => this.#connect(request),
+      () => {
+        this.#connect(request);
+        if (this.#phase === "open") this.#owner.onRequestRoom();
+      },
       (error) =>
         this.#fail(
           error instanceof ProxyError
@@ -251,7 +253,7 @@ export class Exchange implements WireHandler, DialHandler {
     this.deadline = NEVER;
     const { run, target } = request;
     const privateOnly = needsPrivatePeer(request);
-    const idle = this.#idleUpstream(request);
+    const idle = this.#idleUpstream(request, isRepeatable(request));
     this.#reused = idle !== undefined;
     if (idle === undefined) {
       this.#wait = this.#upstreams.dial(run, target, privateOnly, this);
@@ -264,29 +266,11 @@ export class Exchange implements WireHandler, DialHandler {
     }
   }
 
-  #keep(upstream: Upstream): void {
-    this.#own = upstream;
-    upstream.wire.resume();
-  }
-
-  // The pinned connection said something unasked, or went away, between two requests.
-  #dropOwn(): void {
-    this.#own?.wire.destroy();
-    this.#own = undefined;
-  }
-
-  #idleUpstream(request: ExchangeRequest): Upstream | undefined {
-    const { run, target } = request;
-    const own = this.#own;
-    this.#own = undefined;
-    if (own !== undefined && own.run === run && own.target.key === target.key && !own.wire.closed) {
-      this.#pinning = true;
-      return own;
-    }
-    own?.wire.destroy();
-    this.#pinning = false;
-    if (this.#retried) return undefined;
-    return this.#upstreams.take(run, target, isRepeatable(request) ? ANY_AGE : FRESH_MS);
+  #idleUpstream({ run, target }: ExchangeRequest, repeatable: boolean): Upstream | undefined {
+    const own = this.#own.take(run, target);
+    this.#pinning = own !== undefined;
+    if (own !== undefined || this.#retried) return own;
+    return this.#upstreams.take(run, target, repeatable ? ANY_AGE : FRESH_MS);
   }
 
   #attach(upstream: Upstream): void {
@@ -337,7 +321,12 @@ export class Exchange implements WireHandler, DialHandler {
   #settle(): void {
     if (this.#phase !== "open" || !this.#response.complete) return;
     const sent = this.#bodyDone && this.#upstream?.wire.backlog === 0;
-    if (sent || !this.#response.upstreamPersists || !(this.#bodyDone || this.#owner.bodyMayCome()))
+    if (
+      sent ||
+      this.#response.endsWithConnection ||
+      !this.#response.upstreamPersists ||
+      !(this.#bodyDone || this.#owner.bodyMayCome())
+    )
       this.#finish(false);
   }
 
@@ -349,10 +338,11 @@ export class Exchange implements WireHandler, DialHandler {
     const reusable = !poisoned && sent && response.upstreamPersists;
     const { keepAliveMs } = response;
     this.#pinning ||= response.asksForConnectionAuth;
+    evictRefused(this.#request?.credentials ?? [], response.status);
     this.#reset();
     if (upstream !== undefined) {
       if (!reusable) upstream.wire.destroy();
-      else if (this.#pinning) this.#keep(upstream);
+      else if (this.#pinning) this.#own.keep(upstream);
       else this.#upstreams.release(upstream, keepAliveMs);
     }
     this.#owner.onAnswered(bodyDone);

@@ -60,3 +60,9 @@ export function upstreamHead(request: ExchangeRequest): Uint8Array {
   }
   return requestHeadBytes(head.method, request.path, headers);
 }
+
+/** RFC 9110 sections 15.5.2 and 15.5.4: what an upstream says to a credential that is no longer good. */
+export function evictRefused(credentials: readonly Credential[], status: number): void {
+  if (status !== 401 && status !== 403) return;
+  for (const credential of credentials) credential.evict();
+}

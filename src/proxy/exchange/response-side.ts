@@ -33,6 +33,8 @@ export interface ResponseOwner {
 const SWITCHING_PROTOCOLS = 101;
 const CONTINUE = 100;
 const UNAUTHORIZED = 401;
+/** Interim answers to one request; some servers send progress, none needs more. */
+const MAX_INTERIM = 100;
 /** `Keep-Alive: timeout=5` (RFC 2068 section 19.7.1.1, still in use). */
 const KEEP_ALIVE_TIMEOUT = /(?:^|[,\s])timeout=([0-9]{1,6})(?:$|[,\s])/i;
 
@@ -44,6 +46,7 @@ export class ResponseSide implements BodySink {
   #context: ResponseContext = { method: "", minor: 1, webSocket: false };
   #chunked = false;
   #nominated: ReadonlySet<string> | undefined;
+  #interim = 0;
   /** Status of the final head; 0 before it. Interim answers do not count. */
   status = 0;
   /** A byte of an answer has been seen: the request may not be repeated. */
@@ -59,6 +62,8 @@ export class ResponseSide implements BodySink {
   closesClient = false;
   /** The upstream wants its connection authenticated. */
   asksForConnectionAuth = false;
+  /** The client knows the end of the body by the end of its connection. */
+  endsWithConnection = false;
   /** What the upstream announced in Keep-Alive, milliseconds. */
   keepAliveMs: number | undefined;
 
@@ -85,6 +90,8 @@ export class ResponseSide implements BodySink {
     this.closesClient = false;
     this.keepAliveMs = undefined;
     this.asksForConnectionAuth = false;
+    this.endsWithConnection = false;
+    this.#interim = 0;
   }
 
   /** Reads until the answer is complete or the bytes are used up; returns what was not used. Throws ProxyError. */
@@ -133,6 +140,9 @@ export class ResponseSide implements BodySink {
 
   #onInterim(head: ResponseHead, options: ConnectionOptions): void {
     if (head.status === CONTINUE) this.continued = true;
+    if (++this.#interim > MAX_INTERIM) {
+      throw new ProxyError("bad-response", "the upstream sent too many interim answers");
+    }
     // RFC 9110 section 15.2: never to an HTTP/1.0 client.
     if (this.#context.minor === 1) this.#queueHead(head, options, "default");
   }
@@ -142,9 +152,11 @@ export class ResponseSide implements BodySink {
     this.#nominated = options.nominated;
     this.#readPersistence(head, options, framing);
     if (head.status === UNAUTHORIZED) this.asksForConnectionAuth = asksForConnectionAuth(head.headers);
-    const needsFraming = framing.kind === "chunked" || framing.kind === "close";
-    this.#chunked = needsFraming && this.#context.minor === 1;
-    this.closesClient = (needsFraming && !this.#chunked) || !this.#owner.clientPersists();
+    // A body that ends with its connection stays one: a last chunk of ours would vouch for an end that nobody has
+    // authenticated, since a cut and an end look alike.
+    this.#chunked = framing.kind === "chunked" && this.#context.minor === 1;
+    this.endsWithConnection = framing.kind === "close" || (framing.kind === "chunked" && !this.#chunked);
+    this.closesClient = this.endsWithConnection || !this.#owner.clientPersists();
     this.#queueHead(head, options, this.#announcement());
     this.status = head.status;
     this.#body.start(framing);

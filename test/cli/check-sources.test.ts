@@ -1,0 +1,45 @@
+import { expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { fetchLines, fetchSources } from "../../src/cli/check-sources.ts";
+import { loadConfig } from "../../src/config/load.ts";
+import { scratch } from "../support/command.ts";
+
+const PLAIN = { colour: false, unicode: false };
+
+test("each source is asked once, and a failure is named without a secret", async () => {
+  using place = scratch();
+  writeFileSync(place.file("secret"), "from-a-file\n", { mode: 0o600 });
+  const yaml = `credentials:
+  - { host: a.example, source: { type: static, value: very-secret } }
+  - { host: b.example, source: { type: env, var: SET } }
+  - { host: c.example, source: { type: env, var: NOT_SET } }
+  - { host: d.example, source: { type: file, path: "${place.file("secret")}" } }
+  - { host: e.example, source: { type: file, path: "${place.file("none")}" } }
+  - { host: f.example, header: X-Key, source: { type: process, command: "echo from-a-command" } }
+  - { host: g.example, source: { type: process, command: "echo very-secret; exit 3" } }
+  - { host: h.example, source: { type: env, var: BROKEN } }
+`;
+  const env = { PATH: process.env.PATH, SET: "x", BROKEN: "line\nbreak" };
+  const { credentials } = loadConfig({ file: "moat.yaml", flags: {}, env, readFile: () => yaml });
+  const fetched = await fetchSources(credentials, env);
+  expect(fetched.map(({ host, problem, line }) => [host.slice(0, 1), line, problem === undefined])).toEqual([
+    ["a", 2, true],
+    ["b", 3, true],
+    ["c", 4, false],
+    ["d", 5, true],
+    ["e", 6, false],
+    ["f", 7, true],
+    ["g", 8, false],
+    ["h", 9, false],
+  ]);
+  const text = fetchLines(fetched, PLAIN).join("\n");
+  const unwrapped = text.replaceAll(/\n {12}/g, " ");
+  expect(unwrapped).toContain(
+    "line 4    Authorization for c.example: FAILED: environment variable NOT_SET is not set",
+  );
+  expect(text).toContain("line 7    X-Key for f.example: the secret is there");
+  for (const secret of ["very-secret", "from-a", "break"]) expect(text).not.toContain(secret);
+  expect(text.split("\n").filter((line) => line.length > 80)).toEqual([]);
+});
+
+test("nothing to fetch, nothing to say", () => expect(fetchLines([], PLAIN)).toEqual([]));
