@@ -1,129 +1,100 @@
-// The documents against the program: their examples load, their tables list what exists, their links lead somewhere.
+// The documents against the program: their examples load, their tables are those of the program, their links lead
+// somewhere. What they quote is docs-texts.test.ts's, their command lines are docs-commands.test.ts's.
 
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { demoCommand } from "../src/cli/demo.ts";
+import type { CommandDef } from "citty";
+import { argsOf, commandsOf, GENERATED, placesIn, withTables } from "../docs/reference.ts";
 import { mainCommand } from "../src/cli/main-command.ts";
-import { readServeFlags, serveArgs } from "../src/cli/serve-flags.ts";
 import { type Config, DEFAULT_LIMITS } from "../src/config/config.ts";
 import { SOURCE_TYPES } from "../src/config/known-keys.ts";
 import { loadConfig } from "../src/config/load.ts";
 import { SUPPORTED_KEYS } from "../src/config/schema.ts";
-
-const ROOT = join(import.meta.dir, "..");
-const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
-const DOCUMENTS = [
-  ...["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"],
-  ...["docs/configuration.md", "docs/commands.md"],
-];
+import { blocks, DOCUMENTS, quoted, ROOT, read, rows } from "./support/documents.ts";
 
 function load(yaml: string): Config {
   return loadConfig({ file: "moat.yaml", flags: {}, env: { HOME: "/nonexistent" }, readFile: () => yaml });
 }
 
-/** The contents of fenced blocks of a language, without the indentation of the list that they stand in. */
-function blocks(document: string, language: string): string[] {
-  const found = read(document).matchAll(new RegExp(`^( *)\`\`\`${language}\n([^]*?)^ *\`\`\`$`, "gm"));
-  return [...found].map(([, indent = "", text = ""]) => text.replaceAll(new RegExp(`^${indent}`, "gm"), ""));
-}
+describe("the tables made from the program", () => {
+  test.each(GENERATED.map((path) => [path]))(
+    "of %s are current (renew them with: bun run docs)",
+    async (path) => {
+      expect(await withTables(read(path))).toBe(read(path));
+    },
+  );
 
-/** Rows of all tables between a heading and the next, as cells. */
-function rows(document: string, heading: string): string[][] {
-  const [, section = ""] = `\n${read(document)}`.split(`\n${heading}\n`);
-  const [text = ""] = section.split(/^#+ /m);
-  return text
-    .split("\n")
-    .filter((line) => line.startsWith("| `"))
-    .map((line) => cells(line));
-}
+  test("are there for every section of the config file, and in one of its own each", () => {
+    const places = placesIn(read("docs/configuration.md"), "keys");
+    const wanted = [...Object.keys(SUPPORTED_KEYS).filter((place) => place !== ""), "credentials[].source"];
+    expect(places.sort()).toEqual(wanted.sort());
+  });
 
-/** A bar inside a cell is written with a backslash. */
-function cells(line: string): string[] {
-  return line
-    .split(/(?<!\\)\|/)
-    .slice(1, -1)
-    .map((cell) => cell.trim());
-}
+  test("are there for every command that takes flags", async () => {
+    const wanted: string[] = [];
+    const walk = async (command: CommandDef, words: readonly string[]): Promise<void> => {
+      if (Object.keys(await argsOf(command)).length > 0) wanted.push(words.join(" "));
+      for (const [name, child] of Object.entries(await commandsOf(command)))
+        await walk(child, [...words, name]);
+    };
+    await walk(mainCommand, []);
+    expect(wanted).toContain("ca export");
+    expect(placesIn(read("docs/commands.md"), "flags").sort()).toEqual(wanted.sort());
+  });
 
-function quoted(text: string): string[] {
-  return [...text.matchAll(/`([^`]+)`/g)].map(([, inner]) => inner ?? "");
-}
+  test("are refused for what does not exist", () => {
+    const table = (place: string) => `<!-- keys: ${place} -->\n<!-- end -->`;
+    expect(withTables(table("proxi"))).rejects.toThrow("no proxi in the config file");
+    expect(withTables(table("proxy").replace("keys", "flags"))).rejects.toThrow("no command proxy");
+  });
+});
 
 describe("configuration", () => {
-  const examples = ["README.md", "docs/configuration.md"].flatMap((document) => blocks(document, "yaml"));
-  const whole = examples.filter((yaml) => !yaml.startsWith("source:"));
+  const examples = DOCUMENTS.flatMap((document) => blocks(document, "yaml"));
+  const whole = examples.filter((yaml) => !/^source:|^# compose\.yaml/.test(yaml));
   const sources = examples
     .filter((yaml) => yaml.startsWith("source:"))
     .flatMap((yaml) => yaml.trim().split("\n"));
 
-  test("there are whole examples and source examples", () => {
-    expect([whole.length, sources.length]).toEqual([2, SOURCE_TYPES.length]);
+  test("there are whole examples, and one of each source", () => {
+    expect([whole.length, sources.length]).toEqual([4, SOURCE_TYPES.length]);
   });
 
   test.each(whole.map((yaml) => [yaml]))("an example loads: %j", (yaml) => {
-    expect(load(yaml).credentials.length).toBeGreaterThan(0);
+    const { credentials, network } = load(yaml);
+    expect(credentials.length + network.rules.length).toBeGreaterThan(0);
   });
 
   test.each(sources.map((yaml) => [yaml]))("a source loads: %j", (yaml) => {
-    const [credential] = load(
-      `credentials: [{ host: a.example, ${yaml.replace(/ *#.*$/, "")} }]`,
-    ).credentials;
+    const [credential] = load(`credentials: [{ host: a.example, ${yaml} }]`).credentials;
     expect(yaml).toContain(`type: ${credential?.source.type}`);
-  });
-
-  test.each(Object.entries(SUPPORTED_KEYS).filter(([place]) => place !== ""))(
-    "every key of %s is described, and no other",
-    (place, keys) => {
-      const list = place.endsWith("[]");
-      const heading = `## ${list ? place.slice(0, -2) : place}`;
-      const described = rows("docs/configuration.md", heading).flatMap(([key = ""]) => quoted(key));
-      expect(described.sort()).toEqual(keys.map((key) => (list ? key : `${place}.${key}`)).sort());
-    },
-  );
-
-  test("every section of the file has its heading", () => {
-    const headings: string[] = read("docs/configuration.md").match(/^## \S+$/gm) ?? [];
-    expect(SUPPORTED_KEYS[""]?.filter((key) => !headings.includes(`## ${key}`))).toEqual([]);
   });
 
   test("the limits have the defaults that are written down", () => {
     const settings = rows("docs/configuration.md", "## limits").map(
-      ([key = "", value = ""]) => `  ${quoted(key)[0]?.replace("limits.", "")}: ${quoted(value)[0]}`,
+      ([key = "", , value = ""]) => `  ${quoted(key)[0]?.replace("limits.", "")}: ${quoted(value)[0]}`,
     );
     expect(load(`limits:\n${settings.join("\n")}\n`).limits).toEqual(DEFAULT_LIMITS);
+  });
+
+  test("the keys that need a restart are those of the program", () => {
+    const [, list = ""] =
+      /These need a restart,[^:]*:([^.]*\.[\s\S]*?)\n\n/.exec(read("docs/configuration.md")) ?? [];
+    const inCode = [...read("src/app.ts").matchAll(/^ {4}\["([a-z._]+)", \(config\)/gm)].map(
+      ([, key]) => key,
+    );
+    expect(inCode.length).toBeGreaterThan(5);
+    expect(quoted(list)).toEqual(inCode as string[]);
   });
 });
 
 describe("commands", () => {
-  const flagsIn = (text: string): string[] =>
-    [...text.matchAll(/(?<![\w-])--([a-z][a-z-]*)/g)].map(([, flag]) => flag ?? "");
-
-  test("every flag of serve is described, and no other", () => {
-    const described = rows("docs/commands.md", "## serve").flatMap(([flag = ""]) => flagsIn(flag));
-    expect(described.sort()).toEqual(Object.keys(serveArgs).sort());
-  });
-
   test("every command is described, and no other", () => {
     const described = rows("docs/commands.md", "# Commands").map(([command = ""]) => command);
     const names = Object.keys(mainCommand.subCommands ?? {});
     expect(described.length).toBe(names.length);
     for (const name of names) expect(described.join("\n")).toMatch(new RegExp(`moat-proxy \\[?${name}\\b`));
-  });
-
-  test("every flag of the demo is described", () => {
-    const [row = ""] = read("docs/commands.md").match(/^\| `moat-proxy demo.*$/m) ?? [];
-    expect(Object.keys(demoCommand.args ?? {}).filter((name) => !flagsIn(row).includes(name))).toEqual([]);
-  });
-
-  test("the command lines of the documents are accepted", () => {
-    const lines = ["README.md", "docs/commands.md"]
-      .flatMap((document) => blocks(document, "sh"))
-      .join("\n")
-      .split("\n")
-      .flatMap((line) => / ?dist\/moat-proxy (--.*)$/.exec(line)?.[1] ?? []);
-    expect(lines.length).toBeGreaterThan(1);
-    for (const line of lines) expect(() => readServeFlags(line.split(" "))).not.toThrow();
   });
 });
 
