@@ -64,7 +64,8 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const budget = ownConnectionBudget();
   const ownAddresses = new OwnAddresses();
   const attempts = { pending: 0, max: budget.attempts };
-  let compiled = await compile(config, { log, opened, ownAddresses, attempts }, undefined);
+  const ownPorts = new Set<number>();
+  let compiled = await compile(config, { log, opened, ownAddresses, ownPorts, attempts }, undefined);
   const upstreams = new UpstreamPool(compiled.dial, clock, budget.idleUpstreams);
   const lag = new LoopLag(clock.now);
   const leaves = opened === undefined ? undefined : new LeafCache({ ca: opened.ca, now: Date.now });
@@ -107,6 +108,13 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const listener = new Listener({ ...config.limits, ...config.proxy, maxConnections }, sessionDeps);
   listen(listener, config);
   const scrape = startMetrics(config, metrics, listener);
+  ownPorts.add(listener.port);
+  if (scrape !== undefined) {
+    ownPorts.add(scrape.port);
+    log.info("metrics", {
+      url: `http://${scrape.host.includes(":") ? `[${scrape.host}]` : scrape.host}:${scrape.port}/metrics`,
+    });
+  }
   tellLoweredLimit(config, maxConnections, log);
   ownAddresses.start();
   if (scrape !== undefined) lag.start();
@@ -116,7 +124,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
     port: listener.port,
     caCertPath: opened?.certPath,
     async reload(next) {
-      const fresh = await compile(next, { log, opened, ownAddresses, attempts }, compiled.sources);
+      const fresh = await compile(next, { log, opened, ownAddresses, ownPorts, attempts }, compiled.sources);
       // From here on nothing can fail and nothing waits: a request sees the old settings or the new ones.
       compiled = fresh;
       Object.assign(sessionDeps, fresh.session);
@@ -152,6 +160,8 @@ interface Lasting {
   readonly opened: OpenedCa | undefined;
   readonly ownAddresses: OwnAddresses;
   readonly attempts: DialOptions["attempts"];
+  /** Filled once listening. */
+  readonly ownPorts: ReadonlySet<number>;
 }
 
 async function compile(
@@ -159,7 +169,7 @@ async function compile(
   lasting: Lasting,
   previous: SourcePool | undefined,
 ): Promise<Compiled> {
-  const { opened, ownAddresses, attempts, log } = lasting;
+  const { opened, ownAddresses, ownPorts, attempts, log } = lasting;
   const { network, tls, limits, proxy } = config;
   const sources = new SourcePool(
     {
@@ -185,6 +195,7 @@ async function compile(
       destinations: new DestinationPolicy({
         allowIps: network.allowIps,
         ownAddresses: () => ownAddresses.current(),
+        ownPorts,
       }),
       roots: upstreamRoots({ file: tls.upstreamCa, system: tls.systemRoots }),
       clientCertificate: loadClientCerts(tls.clientCerts),

@@ -99,7 +99,8 @@ export class Dial implements Cancellable {
   #onAddresses(found: readonly string[]): void {
     if (this.#over) return;
     const { destinations } = this.#options;
-    const allowed = found.filter((address) => destinations.verdict(address) === "allowed");
+    const { port } = this.#target.authority;
+    const allowed = found.filter((address) => destinations.verdict(address, port) === "allowed");
     if (allowed.length === 0) {
       this.#refuse(found.length === 0 ? dialFailed("name has no address") : destinationRefusal());
       return;

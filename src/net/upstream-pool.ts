@@ -99,7 +99,9 @@ export class UpstreamPool implements Upstreams {
   refusal(target: UpstreamTarget): ProxyError | undefined {
     const { authority } = target;
     if (authority.kind === "name") return undefined;
-    return this.#options.destinations.verdict(authority.host) === "denied" ? destinationRefusal() : undefined;
+    return this.#options.destinations.verdict(authority.host, authority.port) === "denied"
+      ? destinationRefusal()
+      : undefined;
   }
 
   /** Closes what has been idle for too long. */

@@ -44,17 +44,23 @@ const PRIVATE: readonly Cidr[] = [
   "fc00::/7",
 ].map(parseCidr);
 
+/** Where a host reaches itself, whatever its interfaces are. */
+const SELF: readonly Cidr[] = ["127.0.0.0/8", "0.0.0.0/8", "::1", "::"].map(parseCidr);
+
 export interface DestinationSettings {
   /** Addresses and CIDRs exempt from the deny list; the operator's only. */
   readonly allowIps: readonly string[];
   /** Addresses of the host's own interfaces, as last read; the same array while nothing changed. */
   readonly ownAddresses: () => readonly string[];
+  /** Ports on which this process listens: they are refused on its own addresses, exempt or not. */
+  readonly ownPorts?: ReadonlySet<number>;
 }
 
 /** Verdicts on addresses about to be dialled. */
 export class DestinationPolicy {
   readonly #exempt: readonly Cidr[];
   readonly #ownAddresses: () => readonly string[];
+  readonly #ownPorts: ReadonlySet<number>;
   #ownList: readonly string[] | undefined;
   #ownKeys: ReadonlySet<string> = new Set();
 
@@ -62,16 +68,19 @@ export class DestinationPolicy {
   constructor(settings: DestinationSettings) {
     this.#exempt = settings.allowIps.map(parseCidr);
     this.#ownAddresses = settings.ownAddresses;
+    this.#ownPorts = settings.ownPorts ?? new Set();
   }
 
   /**
    * Whether this very address may be dialled. What is no plain address literal is denied, a zone id included.
    * An exemption covers the address as dialled (a mapped one is the IPv4 address it connects to). It does not
-   * reach through NAT64, 6to4 or Teredo: those forms need an exemption of their own.
+   * reach through NAT64, 6to4 or Teredo: those forms need an exemption of their own, and none reaches the proxy's own
+   * listeners: a request to itself would loop, or read its metrics.
    */
-  verdict(address: string): "allowed" | "denied" {
+  verdict(address: string, port?: number): "allowed" | "denied" {
     const ip = parseIp(address);
     if (ip === undefined) return "denied";
+    if (port !== undefined && this.#ownPorts.has(port) && this.#isSelf(ip)) return "denied";
     if (inAny(this.#exempt, unmapped(ip))) return "allowed";
     return this.#isDenied(ip) ? "denied" : "allowed";
   }
@@ -80,6 +89,10 @@ export class DestinationPolicy {
   isPrivateOrLoopback(address: string): boolean {
     const ip = parseIp(address);
     return ip !== undefined && inAny(PRIVATE, unmapped(ip));
+  }
+
+  #isSelf(ip: IpAddress): boolean {
+    return inAny(SELF, unmapped(ip)) || this.#own().has(ipKey(unmapped(ip)));
   }
 
   #isDenied(ip: IpAddress): boolean {

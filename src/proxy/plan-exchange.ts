@@ -40,7 +40,9 @@ export function planExchange(
   if (webSocket && framing.kind !== "none") {
     throw new ProxyError("malformed-request", "a WebSocket upgrade has no body");
   }
-  const credentials = choose(run.credentials.lookup(target.authority), head.headers);
+  // A host whose tunnels are left alone gets no credential on any other way either.
+  const plain = run.passthrough.lookup(target.authority) === true;
+  const credentials = plain ? [] : choose(run.credentials.lookup(target.authority), head.headers);
   return { head, framing, options, target, path, host, webSocket, run, credentials, record };
 }
 

@@ -187,3 +187,24 @@ describe("cleartext stays on loopback and private addresses", () => {
     expect(policy().isPrivateOrLoopback(address)).toBe(expected);
   });
 });
+
+test("the proxy's own listeners are refused on its own addresses, whatever is exempt", () => {
+  const policy = new DestinationPolicy({
+    allowIps: ["0.0.0.0/0", "::/0"],
+    ownAddresses: () => ["192.0.2.7"],
+    ownPorts: new Set([8080]),
+  });
+  for (const address of [
+    "127.0.0.1",
+    "127.9.9.9",
+    "::1",
+    "0.0.0.0",
+    "192.0.2.7",
+    "::ffff:127.0.0.1",
+    "::ffff:192.0.2.7",
+  ]) {
+    expect([address, policy.verdict(address, 8080)]).toEqual([address, "denied"]);
+    expect([address, policy.verdict(address, 8081)]).toEqual([address, "allowed"]);
+  }
+  expect(policy.verdict("192.0.2.8", 8080)).toBe("allowed");
+});
