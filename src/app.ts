@@ -142,6 +142,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
       lag.stop();
       ownAddresses.stop();
       upstreams.destroy();
+      compiled.sources.close();
       await scrape?.stop();
     },
   };
@@ -279,7 +280,8 @@ function openAuthority(config: Config, log: Logger): OpenedCa {
 
 async function compileDefaultRun(config: Config, sources: SourcePool): Promise<RunContext> {
   const rules = config.credentials.map((credential) => credentialRule(credential, sources));
-  await Promise.all(rules.map((rule) => warm(rule)));
+  const isNew = config.credentials.map((credential) => !sources.knew(credential.source));
+  await Promise.all(rules.filter((_, i) => isNew[i]).map((rule) => warm(rule)));
   const { network, tls } = config;
   return compileRun({ runId: undefined, network, credentials: rules, passthrough: tls.passthrough });
 }

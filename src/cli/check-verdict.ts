@@ -95,7 +95,9 @@ class Walk {
     this.#policy(target, head, path);
     // A literal has been judged before the tunnel opened.
     if (!tunnel || target.authority.kind === "name") this.#destination(target);
-    const credentials = choose(this.#plan.run.credentials.lookup(target.authority), head.headers);
+    const { run } = this.#plan;
+    const leftAlone = run.passthrough.lookup(target.authority) === true;
+    const credentials = leftAlone ? [] : choose(run.credentials.lookup(target.authority), head.headers);
     const injections = credentials.flatMap((credential) => {
       const config = this.#plan.bySlot.get(credential.slot);
       return config === undefined ? [] : [injectionOf(config)];

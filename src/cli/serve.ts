@@ -8,11 +8,12 @@ import { defineCommand } from "citty";
 import { version } from "../../package.json" with { type: "json" };
 import { type App, startApp } from "../app.ts";
 import type { Config } from "../config/config.ts";
+import { ConfigError } from "../config/config-error.ts";
 import { loadConfig } from "../config/load.ts";
 import { createBugReporter } from "../log/bug-report.ts";
 import type { Logger } from "../log/logger.ts";
 import { openLogger } from "../log/open-logger.ts";
-import { openBindWarning, withClientToken } from "./client-token.ts";
+import { isLoopback, openBindWarning, withClientToken } from "./client-token.ts";
 import { forgetProxyVariables } from "./environment.ts";
 import { orFail, printLines } from "./failure.ts";
 import { operatorSignals } from "./operator-signals.ts";
@@ -40,7 +41,10 @@ async function serve(args: readonly string[]): Promise<void> {
   const { env } = process;
   const options = readServeFlags(args);
   forgetProxyVariables(env);
-  const file = options.config ?? (env.MOAT_PROXY_CONFIG || undefined);
+  if (options.config === undefined && env.MOAT_PROXY_CONFIG === "") {
+    throw new ConfigError(["MOAT_PROXY_CONFIG: is set but empty, unset it or name the file"]);
+  }
+  const file = options.config ?? env.MOAT_PROXY_CONFIG;
   const readFile = (path: string): string => readFileSync(path, "utf8");
   const random = onceRandom();
   const load = (): Config => {
@@ -61,10 +65,10 @@ async function serve(args: readonly string[]): Promise<void> {
   if (config.readyFile !== undefined) removeReadyFile(config.readyFile);
   const app = await startApp(config, { log, version });
   const apply = async (next: Config): Promise<readonly string[]> => {
+    refuseOpening(config, next);
     const later = await app.reload(next);
     drainMs = next.limits.drainMs;
-    writeToken(next, options);
-    return later;
+    return [...later, ...tokenTrouble(next, options)];
   };
   const reloading = new Reloading({ load, apply, log });
   signals.onReload(() => void reloading.request());
@@ -111,6 +115,25 @@ function announce(
   });
   printLines(STDOUT, [proxyUrl(listening, tokenOut === undefined)]);
   if (notifySocket) notifyReady(notifySocket, (line) => log.warn(line));
+}
+
+/** The socket stays where it was bound: a reload must not open to others what asked them for a token. */
+function refuseOpening(running: Config, next: Config): void {
+  const { host, authToken } = running.proxy;
+  if (authToken === undefined || next.proxy.authToken !== undefined || isLoopback(host)) return;
+  throw new ConfigError([
+    `proxy.auth_token: the proxy listens on ${host}, which others can reach, and a reload cannot drop its token; restart it`,
+  ]);
+}
+
+/** The new token is in use already: that it could not be written is told, and undoes nothing. */
+function tokenTrouble(config: Config, options: ServeOptions): readonly string[] {
+  try {
+    writeToken(config, options);
+    return [];
+  } catch (error) {
+    return [error instanceof Error ? error.message : String(error)];
+  }
 }
 
 function writeToken({ proxy }: Config, { tokenOut }: ServeOptions): void {

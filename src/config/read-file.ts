@@ -21,6 +21,8 @@ export interface FileReading {
 
 /** Keys that keep somebody out: forgotten values there must not open the door that the reader takes for shut. */
 const GUARDS: readonly Place[] = [
+  ["proxy"],
+  ["network"],
   ["proxy", "auth_token"],
   ["proxy", "auth_token_env"],
   ["network", "policy"],

@@ -80,6 +80,11 @@ export class SourcePool {
     return vault;
   }
 
+  /** The source was in use before: that it does not answer now must not keep a new configuration from being applied. */
+  knew(settings: SourceSettings): boolean {
+    return this.#previous.has(keyOf(settings));
+  }
+
   /** Fetches by type of source, over all reloads. */
   stats(): Readonly<Record<SourceType, VaultStats>> {
     return structuredClone(this.#tallies);

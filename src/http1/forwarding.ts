@@ -49,6 +49,9 @@ const NEVER_TRAILER = new Set([
   "www-authenticate",
 ]);
 
+/** Fields that some servers obey instead of the request line; merged from a trailer they would escape the rules. */
+const METHOD_OR_PATH = /^x[-_](?:http[-_])?(?:method|original|rewrite|forwarded[-_]uri)/;
+
 /** What Connection said, read once per head. */
 export interface ConnectionOptions {
   readonly close: boolean;
@@ -162,6 +165,7 @@ export function forwardTrailers(
   trailers.removeWhere(
     (key) =>
       NEVER_TRAILER.has(key) ||
+      METHOD_OR_PATH.test(key) ||
       key.startsWith("proxy-") ||
       nominated?.has(key) === true ||
       decided?.has(key) === true,

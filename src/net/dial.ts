@@ -105,9 +105,8 @@ export class Dial implements Cancellable {
       this.#refuse(found.length === 0 ? dialFailed("name has no address") : destinationRefusal());
       return;
     }
-    this.#addresses = this.#privateOnly
-      ? allowed.filter((address) => destinations.isPrivateOrLoopback(address))
-      : allowed;
+    // Through another proxy the bytes travel further than the address tells.
+    this.#addresses = this.#privateOnly ? allowed.filter((address) => this.#staysPrivate(address)) : allowed;
     if (this.#addresses.length === 0) {
       this.#refuse(cleartextRefusal());
       return;
@@ -158,7 +157,12 @@ export class Dial implements Cancellable {
     this.#attempts.delete(attempt);
     this.#stop();
     attempt.won();
-    this.#outcome.onDialled(attempt, this.#options.destinations.isPrivateOrLoopback(attempt.address));
+    this.#outcome.onDialled(attempt, this.#staysPrivate(attempt.address));
+  }
+
+  #staysPrivate(address: string): boolean {
+    const { destinations, upstreamProxy } = this.#options;
+    return upstreamProxy === undefined && destinations.isPrivateOrLoopback(address);
   }
 
   #refuse(error: ProxyError): void {

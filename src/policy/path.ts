@@ -190,10 +190,7 @@ function decodeOnce(text: string): string | undefined {
 
 /** Whether some reading finds a dot segment in here: "..;x", "a/../b", "..%00", ".. ". */
 function mayClimb(text: string): boolean {
-  return text
-    .replaceAll(/\p{Cc}/gu, "")
-    .split(/[/\\;?#]/)
-    .some((part) => /^[. ]+$/.test(part) && part.includes("."));
+  return text.split(/[/\\;?#\p{Cc}]/u).some((part) => /^[. ]+$/.test(part) && part.includes("."));
 }
 
 function unknown(oddity: string | undefined): PathReadings {

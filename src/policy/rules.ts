@@ -4,6 +4,7 @@
 
 import type { Authority } from "../values/authority.ts";
 import { HostTable, parseHostPattern } from "./host-pattern.ts";
+import { NetworkPolicy } from "./network-policy.ts";
 import { foldSegment, type PathReadings, type Reading, readPath } from "./path.ts";
 import { matchRule, parseRule, type Rule, reachesEverything, ruleInWords } from "./rule.ts";
 
@@ -34,7 +35,8 @@ export interface RuleDescription {
  * change what has been judged, so the caller refuses a request with one of them. Lower case.
  */
 export const OVERRIDE_FIELDS: readonly string[] = Object.freeze([
-  ...["x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url"],
+  ...["x-http-method", "x-http-method-override", "x-method", "x-method-override"],
+  ...["x-forwarded-uri", "x-original-uri", "x-original-url", "x-rewrite-url"],
 ]);
 
 const NONE: RuleVerdict = Object.freeze({ kind: "none" });
@@ -57,9 +59,12 @@ export function compileRules(items: readonly HostRules[]): RuleTable {
 /** Immutable. The cost of a verdict depends on the path and on the rules of one host, never on the other hosts. */
 export class RuleTable {
   readonly #hosts = new HostTable<Entry[]>();
+  readonly #admitted: NetworkPolicy;
   readonly #described: RuleDescription[] = [];
 
   constructor(items: readonly HostRules[]) {
+    const allow = items.filter((item) => item.rules.length > 0).map((item) => item.host);
+    this.#admitted = NetworkPolicy.compile({ policy: "strict", allow, grants: [] });
     for (const { host, rules } of items) {
       const pattern = parseHostPattern(host);
       const entries = this.#hosts.get(pattern) ?? [];
@@ -96,6 +101,11 @@ export class RuleTable {
    */
   covers(authority: Authority): boolean {
     return (this.#hosts.lookup(authority)?.length ?? 0) > 0;
+  }
+
+  /** Whether the rules let the host in: like an entry of the allow list, without a port for 80 and 443 only. */
+  admits(authority: Authority): boolean {
+    return this.covers(authority) && this.#admitted.allows(authority);
   }
 
   /** Every rule in plain words, in the order given. */

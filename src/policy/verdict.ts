@@ -20,12 +20,15 @@ export type Verdict =
   /** The host has rules, and they or the policy's default refuse this request. */
   | { readonly kind: "request-denied"; readonly rule: string | undefined; readonly reason: string };
 
+/** Compared with underscores as dashes: CGI and its descendants take the two for one. */
+const OVERRIDES: ReadonlySet<string> = new Set(OVERRIDE_FIELDS);
+
 const ALLOWED: Verdict = Object.freeze({ kind: "allowed", rule: undefined });
 const HOST_DENIED: Verdict = Object.freeze({ kind: "host-denied" });
 
 /** Whether a connection to the host may be opened: rules for a host are an entry in the allow list. */
 export function admitsHost(plan: PolicyPlan, authority: Authority): boolean {
-  return plan.policy.allows(authority) || plan.rules.covers(authority);
+  return plan.policy.allows(authority) || plan.rules.admits(authority);
 }
 
 /**
@@ -41,9 +44,10 @@ export function requestVerdict(
   headers: HeaderList | undefined,
 ): Verdict {
   const { policy, rules } = plan;
-  if (!rules.covers(authority)) return policy.allows(authority) ? ALLOWED : HOST_DENIED;
+  if (!admitsHost(plan, authority)) return HOST_DENIED;
+  if (!rules.covers(authority)) return ALLOWED;
   // Some servers obey these instead of the request line that the rules have judged.
-  const override = headers === undefined ? undefined : OVERRIDE_FIELDS.find((field) => headers.has(field));
+  const override = headers?.keys.find((key) => OVERRIDES.has(key.replaceAll("_", "-")));
   if (override !== undefined) return denied(undefined, `the field ${override} could change what is asked`);
   const verdict = rules.verdict(authority, method, target);
   switch (verdict.kind) {

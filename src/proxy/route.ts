@@ -47,12 +47,13 @@ function routeOuter(head: RequestHead): Route {
   hostAuthority(head, 80);
   if (target.form !== "absolute")
     return { kind: "local", path: target.form === "origin" ? target.path : "*" };
-  return {
-    kind: "forward",
-    target: upstreamTarget(target.scheme, target.authority),
-    path: target.path,
-    host: target.host,
-  };
+  const to = upstreamTarget(target.scheme, target.authority);
+  return { kind: "forward", target: to, path: target.path, host: hostField(target.host, to) };
+}
+
+/** What goes on as Host: the client's own spelling where it is canonical, with or without the port, else ours. */
+function hostField(sent: string, target: UpstreamTarget): string {
+  return sent === formatAuthority(target.authority) ? sent : target.display;
 }
 
 function routeInner(head: RequestHead, pinned: UpstreamTarget): Route {
@@ -62,7 +63,7 @@ function routeInner(head: RequestHead, pinned: UpstreamTarget): Route {
   if (target.form === "absolute") {
     if (target.scheme !== pinned.scheme || !sameAuthority(target.authority, pinned.authority))
       throw misdirected();
-    return { kind: "forward", target: pinned, path: target.path, host: target.host };
+    return { kind: "forward", target: pinned, path: target.path, host: hostField(target.host, pinned) };
   }
   if (host !== undefined && !sameAuthority(host, pinned.authority)) throw misdirected();
   const path = target.form === "origin" ? target.path : "*";

@@ -68,7 +68,7 @@ describe("without a file", () => {
   });
 
   test("an empty file, and one of comments, change nothing", () => {
-    for (const text of ["", "# nothing\n", "proxy:\ncredentials:\n"])
+    for (const text of ["", "# nothing\n", "credentials:\ntls:\n"])
       expect(load(text)).toEqual(load(undefined));
   });
 });
@@ -223,6 +223,10 @@ test("a loaded configuration prints no secret", () => {
 });
 
 test("a guard without a value is a mistake: it must not open what the reader takes for shut", () => {
+  expect(mistakes("proxy:\nnetwork:\n  # policy: strict\n")).toEqual([
+    "moat.yaml:1: proxy: has no value, give it one or remove the key",
+    "moat.yaml:2: network: has no value, give it one or remove the key",
+  ]);
   expect(mistakes("proxy:\n  auth_token:\nnetwork:\n  policy:\n  allow:\n")).toEqual([
     "moat.yaml:2: proxy.auth_token: has no value, give it one or remove the key",
     "moat.yaml:4: network.policy: has no value, give it one or remove the key",

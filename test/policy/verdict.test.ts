@@ -58,6 +58,26 @@ describe("a request", () => {
     expect(ask(of, method, url)).toBe(kind);
   });
 
+  test("rules without a port let 80 and 443 in, like an entry of the allow list", () => {
+    const strict = plan("strict");
+    expect(admitsHost(strict, parseAuthority("api.test:8443"))).toBe(false);
+    expect(ask(strict, "GET", "https://api.test:8443/repos/a")).toBe("host-denied");
+    const pinned = plan("strict", [], [{ host: "api.test:8443", rules: ["allow GET /**"] }]);
+    expect(ask(pinned, "GET", "https://api.test:8443/repos/a")).toBe("allowed");
+    // Where the policy lets the port in, the rules still judge there.
+    expect(ask(plan("permissive"), "POST", "https://api.test:8443/repos/a")).toBe("request-denied");
+  });
+
+  test.each([
+    "X_HTTP_METHOD_OVERRIDE",
+    "X-Http-Method_Override",
+    "X_Original_URL",
+    "X-Original-Uri",
+    "X-Method",
+  ])("%s is denied on a host with rules: some servers take underscores for dashes", (field) => {
+    expect(ask(plan("permissive"), "GET", "https://api.test/repos/a", field)).toBe("request-denied");
+  });
+
   test("with a field that some servers obey instead of the method is denied on a host with rules only", () => {
     expect(ask(plan("permissive"), "GET", "https://api.test/repos/a", "X-HTTP-Method-Override")).toBe(
       "request-denied",

@@ -37,7 +37,7 @@ const OUTER: readonly (readonly [string, readonly string[], string])[] = [
   ["GET http://a.test/x?q=1", ["a.test"], "http://a.test:80 /x?q=1 host=a.test"],
   ["GET http://a.test", ["a.test"], "http://a.test:80 / host=a.test"],
   ["GET http://a.test?q", ["a.test"], "http://a.test:80 /?q host=a.test"],
-  ["GET http://A.Test.:8080/x", ["a.test"], "http://a.test:8080 /x host=A.Test.:8080"],
+  ["GET http://A.Test.:8080/x", ["a.test"], "http://a.test:8080 /x host=a.test:8080"],
   ["GET https://a.test/x", ["a.test"], "https://a.test:443 /x host=a.test"],
   ["GET http://[::1]:8080/", ["a.test"], "http://[::1]:8080 / host=[::1]:8080"],
   ["OPTIONS http://a.test", ["a.test"], "http://a.test:80 * host=a.test"],
