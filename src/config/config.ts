@@ -1,6 +1,7 @@
 // The whole configuration as one immutable value, validated and canonical: what the composition root reads.
 // File, flags and environment all end here; nothing behind this point parses operator input. wire.md sections 1, 2.
 
+import { DEFAULT_HEAD_LIMITS, type HeadLimits } from "../http1/limits.ts";
 import type { Secret } from "../values/secret.ts";
 
 export interface Config {
@@ -138,6 +139,7 @@ export interface Limits {
   readonly drainMs: number;
   readonly maxConnections: number;
   readonly maxConnectionsPerClient: number;
+  readonly head: HeadLimits;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -150,4 +152,5 @@ export const DEFAULT_LIMITS: Limits = {
   drainMs: 5_000,
   maxConnections: 10_000,
   maxConnectionsPerClient: 2_000,
+  head: DEFAULT_HEAD_LIMITS,
 };

@@ -205,5 +205,9 @@ function limitsOf(file: NonNullable<FileSettings["limits"]>, flags: Flags): Limi
     drainMs: flags.drainMs ?? file.drain_timeout ?? DEFAULT_LIMITS.drainMs,
     maxConnections: file.max_connections ?? DEFAULT_LIMITS.maxConnections,
     maxConnectionsPerClient: file.max_connections_per_client ?? DEFAULT_LIMITS.maxConnectionsPerClient,
+    head: {
+      maxHeadBytes: file.max_head_bytes ?? DEFAULT_LIMITS.head.maxHeadBytes,
+      maxHeadFields: file.max_head_fields ?? DEFAULT_LIMITS.head.maxHeadFields,
+    },
   };
 }

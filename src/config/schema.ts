@@ -36,6 +36,9 @@ const host = setting("address or host name", parseHost);
 /** Limits of time may not be zero, which would end everything at once; the drain may. */
 const timeLimit = duration(1);
 const connectionLimit = wholeNumber(1, MAX_CONNECTIONS);
+/** Below a kilobyte no real client gets through; above a megabyte a head is an attack. */
+const headBytes = wholeNumber(1_024, 1_048_576);
+const headFields = wholeNumber(10, 2_000);
 const port = wholeNumber(1, 65535);
 
 const proxy = z.strictObject({
@@ -128,6 +131,8 @@ const limits = z.strictObject({
   upstream_tls_timeout: key(timeLimit, "For an upstream's TLS handshake", "10s"),
   response_header_timeout: key(timeLimit, "Until the first byte of an answer", "15m"),
   drain_timeout: key(duration(0), "For running requests when the proxy stops", "5s"),
+  max_head_bytes: key(headBytes, "Bytes of a request or response head; 431 or 502 beyond", 65_536),
+  max_head_fields: key(headFields, "Fields of a request or response head; 431 or 502 beyond", 200),
   max_connections: key(connectionLimit, "Client connections in total", 10_000),
   max_connections_per_client: key(connectionLimit, "Client connections of one address", 2_000),
 });

@@ -4,7 +4,7 @@
 import { ProxyError } from "../values/errors.ts";
 import type { RequestHead, ResponseHead } from "./head.ts";
 import { HeaderList } from "./headers.ts";
-import { MAX_FIELDS, MAX_HEAD_BYTES } from "./limits.ts";
+import { DEFAULT_HEAD_LIMITS, type HeadLimits } from "./limits.ts";
 import { HeadParser, LlhttpError, type RawHead } from "./llhttp.ts";
 
 const CR = 0x0d;
@@ -17,10 +17,16 @@ const REASON = /^[\t -~\x80-\xff]*$/;
 
 /** Reads request heads of one client connection. */
 export class RequestHeadReader {
-  readonly #parser = new HeadParser("request", MAX_HEAD_BYTES);
+  readonly #limits: HeadLimits;
+  readonly #parser: HeadParser;
   readonly #line = new RequestLineGuard();
   #fed = 0;
   #head: RequestHead | undefined;
+
+  constructor(limits: HeadLimits = DEFAULT_HEAD_LIMITS) {
+    this.#limits = limits;
+    this.#parser = new HeadParser("request", limits.maxHeadBytes);
+  }
 
   /** True between the first byte of a head and its end. */
   get started(): boolean {
@@ -40,9 +46,10 @@ export class RequestHeadReader {
       throw requestError(error);
     }
     this.#fed += used;
-    if (this.#fed > MAX_HEAD_BYTES) throw tooLarge();
+    if (this.#fed > this.#limits.maxHeadBytes) throw tooLarge();
     const raw = this.#parser.take();
     if (raw === undefined) return used;
+    if (raw.fields.length > 2 * this.#limits.maxHeadFields) throw tooLarge();
     if (!this.#line.matches(raw)) throw new ProxyError("malformed-request", "malformed request line");
     this.#line.reset();
     this.#fed = 0;
@@ -68,10 +75,16 @@ export class RequestHeadReader {
 
 /** Reads response heads of one upstream connection. */
 export class ResponseHeadReader {
-  readonly #parser = new HeadParser("response", MAX_HEAD_BYTES);
+  readonly #limits: HeadLimits;
+  readonly #parser: HeadParser;
   readonly #line = new StatusLineGuard();
   #fed = 0;
   #head: ResponseHead | undefined;
+
+  constructor(limits: HeadLimits = DEFAULT_HEAD_LIMITS) {
+    this.#limits = limits;
+    this.#parser = new HeadParser("response", limits.maxHeadBytes);
+  }
 
   /** True between the first byte of a head and its end. */
   get started(): boolean {
@@ -89,14 +102,14 @@ export class ResponseHeadReader {
       throw error;
     }
     this.#fed += used;
-    if (this.#fed > MAX_HEAD_BYTES) throw badResponse();
+    if (this.#fed > this.#limits.maxHeadBytes) throw badResponse();
     const raw = this.#parser.take();
     if (raw === undefined) return used;
     this.#fed = 0;
     this.#line.reset();
     if (!REASON.test(raw.reason)) throw badResponse();
     if (raw.major !== 1 || raw.minor > 1 || raw.status < 100 || raw.status > 999) throw badResponse();
-    if (raw.fields.length > 2 * MAX_FIELDS) throw badResponse();
+    if (raw.fields.length > 2 * this.#limits.maxHeadFields) throw badResponse();
     this.#head = {
       status: raw.status,
       reason: raw.reason,
@@ -189,7 +202,6 @@ function latin1(bytes: Uint8Array, from: number, to: number): string {
 
 function headerList(raw: RawHead): HeaderList {
   const { fields } = raw;
-  if (fields.length > 2 * MAX_FIELDS) throw tooLarge();
   const list = new HeaderList();
   for (let i = 0; i < fields.length; i += 2) list.push(fields[i] as string, fields[i + 1] as string);
   return list;

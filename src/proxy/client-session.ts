@@ -30,7 +30,7 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, DecisionSink, BodySink, Live {
   readonly wire: Wire;
-  readonly intake = new Intake(this);
+  readonly intake: Intake;
   readonly #deps: SessionDeps;
   readonly #peer: Peer;
   readonly #exchange: Exchange;
@@ -56,7 +56,8 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
     this.#peer = peer;
     this.#within = tunnel;
     this.#pinned = tunnel?.target;
-    this.#exchange = new Exchange(this, wire, deps.upstreams, deps.clock, deps.limits.responseHeaderMs);
+    this.#exchange = new Exchange(this, wire, deps.upstreams, deps.clock, deps.limits);
+    this.intake = new Intake(this, deps.limits.head);
     this.#recorder = new Recorder(deps);
     this.#state = tunnel === undefined ? "head" : "securing";
     const { headMs, handshakeMs } = deps.limits;

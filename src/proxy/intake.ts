@@ -5,18 +5,20 @@ import { BodyReader, type BodySink } from "../http1/body-reader.ts";
 import type { Framing } from "../http1/framing.ts";
 import type { RequestHead } from "../http1/head.ts";
 import type { HeaderList } from "../http1/headers.ts";
+import type { HeadLimits } from "../http1/limits.ts";
 import { RequestHeadReader } from "../http1/message-reader.ts";
 
 const EMPTY = new Uint8Array(0);
 const NO_BODY: Framing = { kind: "none" };
 
 export class Intake {
-  readonly #heads = new RequestHeadReader();
+  readonly #heads: RequestHeadReader;
   readonly #body: BodyReader;
   #pending: Uint8Array = EMPTY;
 
   /** @param sink gets the body spans, framing removed */
-  constructor(sink: BodySink) {
+  constructor(sink: BodySink, limits?: HeadLimits) {
+    this.#heads = new RequestHeadReader(limits);
     this.#body = new BodyReader(sink, "malformed-request");
   }
 

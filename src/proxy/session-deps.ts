@@ -1,6 +1,7 @@
 // What every client session is given: the ports, the limits, and what changes while the proxy runs. Made once by the
 // composition root; sessions never reach past it, and read what is not readonly anew for each request: a reload swaps it.
 
+import type { HeadLimits } from "../http1/limits.ts";
 import type { LocalEndpoints } from "./local/local.ts";
 import type { Clock, Interceptor, RecordSink, RequestIds, Runs, Upstreams } from "./ports.ts";
 import type { RecordDetail } from "./record.ts";
@@ -10,6 +11,8 @@ export interface SessionLimits {
   readonly handshakeMs: number;
   readonly idleMs: number;
   readonly responseHeaderMs: number;
+  /** Of request and response heads; the parser's own where absent. */
+  readonly head?: HeadLimits;
 }
 
 /** A session or tunnel as the sweep and the shutdown see it. */

@@ -121,6 +121,8 @@ limits:
   response_header_timeout: 1m30s
   drain_timeout: 0
   max_connections: 7
+  max_head_bytes: 8192
+  max_head_fields: 50
 log:
   level: warn
   format: json
@@ -198,6 +200,7 @@ test("every key is read", () => {
     responseHeaderMs: 90_000,
     drainMs: 0,
     maxConnections: 7,
+    head: { maxHeadBytes: 8_192, maxHeadFields: 50 },
   });
   expect(config.log).toEqual({
     level: "warn",

@@ -173,6 +173,21 @@ describe("deadlines", () => {
   );
 });
 
+test("limits.max_head_bytes and limits.max_head_fields are the operator's to set", async () => {
+  await using upstream = startUpstream({ reply: () => ok() });
+  await using proxy = await startProxy({ config: { limits: { max_head_bytes: 2048, max_head_fields: 12 } } });
+  const statusWith = async (fields: readonly string[]): Promise<number> => {
+    const stream = await tlsTunnel(proxy, upstream.authority);
+    const { status } = await exchange(stream, get("/", upstream.authority, fields));
+    stream.destroy();
+    return status;
+  };
+  expect(await statusWith([`X-Large: ${"v".repeat(1_500)}`])).toBe(200);
+  expect(await statusWith([`X-Large: ${"v".repeat(2_100)}`])).toBe(431);
+  expect(await statusWith(Array.from({ length: 11 }, (_, at) => `X-${at}: v`))).toBe(200);
+  expect(await statusWith(Array.from({ length: 12 }, (_, at) => `X-${at}: v`))).toBe(431);
+});
+
 describe('"Connections per client address and in total are capped, with a clear reply"', () => {
   test("idle connections of one address reach the cap; when they go, there is room again", async () => {
     await using proxy = await startProxy();

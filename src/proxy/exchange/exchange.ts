@@ -9,6 +9,7 @@ import type { Credential } from "../../inject/credentials.ts";
 import { ProxyError } from "../../values/errors.ts";
 import type { Cancellable, Clock, DialHandler, Upstream, Upstreams, Wire, WireHandler } from "../ports.ts";
 import { cleartextRefusal } from "../refusals.ts";
+import type { SessionLimits } from "../session-deps.ts";
 import { MAX_WAIT_MS, refreshAll, suspend } from "../suspend.ts";
 import { authenticatesConnection, PinnedUpstream } from "./pinning.ts";
 import {
@@ -38,6 +39,7 @@ export interface ExchangeOwner {
   onSwitched(upstream: Wire, early: Uint8Array): void;
 }
 
+type ExchangeLimits = Pick<SessionLimits, "responseHeaderMs" | "head">;
 type Phase = "idle" | "waiting" | "open";
 
 /** Milliseconds: how long a connection may have been idle to get a request that cannot be repeated. */
@@ -74,14 +76,14 @@ export class Exchange implements WireHandler, DialHandler {
     client: Wire,
     upstreams: Upstreams,
     clock: Clock,
-    responseHeaderMs: number,
+    limits: ExchangeLimits,
   ) {
     this.#owner = owner;
     this.#client = client;
     this.#upstreams = upstreams;
     this.#clock = clock;
-    this.#responseHeaderMs = responseHeaderMs;
-    this.#response = new ResponseSide(client, owner);
+    this.#responseHeaderMs = limits.responseHeaderMs;
+    this.#response = new ResponseSide(client, owner, limits.head);
   }
 
   /** A request is under way. */

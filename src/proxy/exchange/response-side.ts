@@ -11,6 +11,7 @@ import {
 } from "../../http1/forwarding.ts";
 import { type Framing, responseFraming } from "../../http1/framing.ts";
 import type { ResponseHead } from "../../http1/head.ts";
+import type { HeadLimits } from "../../http1/limits.ts";
 import { ResponseHeadReader } from "../../http1/message-reader.ts";
 import { chunkBytes, lastChunkBytes, responseHeadBytes } from "../../http1/write-head.ts";
 import { ProxyError } from "../../values/errors.ts";
@@ -39,7 +40,7 @@ const MAX_INTERIM = 100;
 const KEEP_ALIVE_TIMEOUT = /(?:^|[,\s])timeout=([0-9]{1,6})(?:$|[,\s])/i;
 
 export class ResponseSide implements BodySink {
-  readonly #heads = new ResponseHeadReader();
+  readonly #heads: ResponseHeadReader;
   readonly #body = new BodyReader(this, "bad-response");
   readonly #client: Wire;
   readonly #owner: ResponseOwner;
@@ -67,7 +68,8 @@ export class ResponseSide implements BodySink {
   /** What the upstream announced in Keep-Alive, milliseconds. */
   keepAliveMs: number | undefined;
 
-  constructor(client: Wire, owner: ResponseOwner) {
+  constructor(client: Wire, owner: ResponseOwner, limits?: HeadLimits) {
+    this.#heads = new ResponseHeadReader(limits);
     this.#client = client;
     this.#owner = owner;
   }
