@@ -53,7 +53,8 @@ function routeOuter(head: RequestHead): Route {
 
 /** What goes on as Host: the client's own spelling where it is canonical, with or without the port, else ours. */
 function hostField(sent: string, target: UpstreamTarget): string {
-  return sent === formatAuthority(target.authority) ? sent : target.display;
+  const canonical = sent === target.display || sent === formatAuthority(target.authority);
+  return canonical ? sent : target.display;
 }
 
 function routeInner(head: RequestHead, pinned: UpstreamTarget): Route {
@@ -68,13 +69,8 @@ function routeInner(head: RequestHead, pinned: UpstreamTarget): Route {
   if (host !== undefined && !sameAuthority(host, pinned.authority)) throw misdirected();
   const path = target.form === "origin" ? target.path : "*";
   const sent = head.headers.get("host");
-  const canonical = sent === pinned.display || sent === formatAuthority(pinned.authority);
-  return {
-    kind: "forward",
-    target: pinned,
-    path,
-    host: canonical ? undefined : pinned.display,
-  };
+  const field = sent === undefined ? pinned.display : hostField(sent, pinned);
+  return { kind: "forward", target: pinned, path, host: field === sent ? undefined : field };
 }
 
 /** The Host of an inner request. Nearly all spell it as the CONNECT did, and then it needs no parsing. */

@@ -105,7 +105,7 @@ export class Exchange implements WireHandler, DialHandler {
     return this.#response.size;
   }
 
-  /** A final answer ended the wait for `100 Continue`: the client may never send its body. */
+  /** The upstream said 100: the client may be sending the body it held back. */
   get continued(): boolean {
     return this.#response.continued;
   }
@@ -126,9 +126,8 @@ export class Exchange implements WireHandler, DialHandler {
       minor: request.head.minor,
       webSocket: request.webSocket,
     });
-    const missing = request.credentials.filter((credential) => credential.slot.current() === undefined);
-    if (missing.length === 0) this.#connect(request);
-    else this.#fetchCredentials(request, missing);
+    if (request.credentials.every(isAtHand)) this.#connect(request);
+    else this.#fetchCredentials(request);
   }
 
   /** Body bytes, framing removed. Call flush() when what is at hand has been given. */
@@ -234,7 +233,8 @@ export class Exchange implements WireHandler, DialHandler {
     else this.#lost();
   }
 
-  #fetchCredentials(request: ExchangeRequest, missing: readonly Credential[]): void {
+  #fetchCredentials(request: ExchangeRequest): void {
+    const missing = request.credentials.filter((credential) => !isAtHand(credential));
     this.deadline = this.#clock.now() + MAX_WAIT_MS;
     this.#wait = suspend(
       refreshAll(missing),
@@ -372,6 +372,10 @@ export class Exchange implements WireHandler, DialHandler {
     this.#wait = undefined;
     this.deadline = NEVER;
   }
+}
+
+function isAtHand(credential: Credential): boolean {
+  return credential.slot.current() !== undefined;
 }
 
 function injectedNames(request: ExchangeRequest): ReadonlySet<string> | undefined {
