@@ -36,6 +36,7 @@ const ERRORS = {
   "unasked-upgrade": { status: 502, blame: "upstream", fatal: false },
   "response-timeout": { status: 504, blame: "upstream", fatal: false },
   "run-unresolved": { status: 503, blame: "operator", fatal: false },
+  "transform-failed": { status: 502, blame: "operator", fatal: false },
   "credential-failed": { status: 502, blame: "operator", fatal: false },
   "internal-error": { status: 500, blame: "proxy", fatal: true },
 } as const satisfies Record<string, { status: number; blame: Blame; fatal: boolean }>;

@@ -38,6 +38,7 @@ const CONTRACT: Readonly<
   "unasked-upgrade": [502, "upstream", false],
   "response-timeout": [504, "upstream", false],
   "run-unresolved": [503, "operator", false],
+  "transform-failed": [502, "operator", false],
   "credential-failed": [502, "operator", false],
   "internal-error": [500, "proxy", true],
 };

@@ -1,0 +1,59 @@
+// What must not be seen in an answer, and what is shown in its place: real tokens and their placeholders, compiled once
+// per request. Works on header values; the scanner of bodies uses the same list. Reveals secrets, logs nothing.
+// wire.md section 6 (token substitution, response-scrub).
+
+/** One secret in one of the spellings in which an answer may show it. */
+export interface Needle {
+  /** The same in latin1, which is how header values are read. */
+  readonly text: string;
+  readonly bytes: Uint8Array;
+  readonly placeholder: string;
+  readonly replacement: Uint8Array;
+}
+
+export interface Hidden {
+  readonly secret: string;
+  readonly placeholder: string;
+}
+
+export class Needles {
+  /** Longest first: of two that begin at the same place the longer is replaced. */
+  readonly all: readonly Needle[];
+  /** Bytes of the longest. */
+  readonly longest: number;
+
+  private constructor(all: readonly Needle[]) {
+    this.all = all;
+    this.longest = all[0]?.bytes.length ?? 0;
+  }
+
+  /** Undefined when there is nothing to hide. */
+  static of(hidden: readonly Hidden[]): Needles | undefined {
+    const all = new Map<string, Needle>();
+    for (const { secret, placeholder } of hidden) {
+      for (const spelling of spellings(secret)) {
+        const bytes = Buffer.from(spelling, "utf8");
+        const text = bytes.toString("latin1");
+        if (text === "" || all.has(text)) continue;
+        all.set(text, { text, bytes, placeholder, replacement: Buffer.from(placeholder, "utf8") });
+      }
+    }
+    if (all.size === 0) return undefined;
+    return new Needles([...all.values()].sort((a, b) => b.bytes.length - a.bytes.length));
+  }
+
+  /** A header value with every secret in it replaced; the same string where there is none. */
+  replaceIn(value: string): string {
+    let out = value;
+    for (const { text, placeholder } of this.all) {
+      if (out.includes(text)) out = out.replaceAll(text, () => placeholder);
+    }
+    return out;
+  }
+}
+
+/** As it is, as it stands in a URL, and as some JSON writers escape it. */
+function spellings(secret: string): readonly string[] {
+  const json = JSON.stringify(secret).slice(1, -1);
+  return [secret, encodeURIComponent(secret), json, json.replaceAll("/", "\\/")];
+}

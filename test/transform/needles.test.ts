@@ -1,0 +1,33 @@
+// What counts as a secret in an answer, and header values without it.
+
+import { describe, expect, test } from "bun:test";
+import { Needles } from "../../src/transform/needles.ts";
+
+const SECRET = "123:ab/cd";
+
+describe("Needles", () => {
+  test("nothing to hide is nothing at all", () => {
+    expect(Needles.of([])).toBeUndefined();
+    expect(Needles.of([{ secret: "", placeholder: "x" }])).toBeUndefined();
+  });
+
+  test("a secret is known as it is, percent-encoded, and with the slash escaped as in JSON", () => {
+    const needles = Needles.of([{ secret: SECRET, placeholder: "P" }]);
+    expect(needles?.all.map(({ text }) => text)).toEqual(["123%3Aab%2Fcd", "123:ab\\/cd", "123:ab/cd"]);
+    expect(needles?.longest).toBe(13);
+  });
+
+  test("the longer of two that begin alike wins, and every occurrence is replaced", () => {
+    const needles = Needles.of([
+      { secret: "tok", placeholder: "SHORT" },
+      { secret: "token-2", placeholder: "LONG" },
+    ]);
+    expect(needles?.replaceIn("tok token-2 tok")).toBe("SHORT LONG SHORT");
+  });
+
+  test("a value without a secret is the very same, and a placeholder is text, no pattern", () => {
+    const needles = Needles.of([{ secret: "real", placeholder: "$&$1" }]);
+    expect(needles?.replaceIn("nothing here")).toBe("nothing here");
+    expect(needles?.replaceIn("a real one")).toBe("a $&$1 one");
+  });
+});
