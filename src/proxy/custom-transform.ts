@@ -100,12 +100,14 @@ class CustomStage implements BodyStage, StageSink, SourceOwner, PumpReceiver {
   }
 
   pause(): void {
+    if (this.#over) return;
     this.#paused = true;
     if (this.#inner === undefined) this.#pump?.pause();
     else this.#inner.pause();
   }
 
   resume(): void {
+    if (this.#over) return;
     this.#paused = false;
     if (this.#inner === undefined) this.#pump?.resume();
     else this.#inner.resume();
@@ -200,10 +202,7 @@ class CustomStage implements BodyStage, StageSink, SourceOwner, PumpReceiver {
     this.#inner = inner;
     if (this.#paused) inner.pause();
     if (this.#body === null) inner.end();
-    else {
-      this.#pump = new BodyPump(this.#body, this);
-      this.#pump.resume();
-    }
+    else this.#pumpFrom(this.#body)?.resume();
     return true;
   }
 
@@ -213,12 +212,23 @@ class CustomStage implements BodyStage, StageSink, SourceOwner, PumpReceiver {
       this.onPumpEnd();
       return;
     }
-    this.#pump = new BodyPump(body, this);
+    const pump = this.#pumpFrom(body);
+    if (pump === undefined) return;
     // A stream of a transformer may have failed already, and then there can be an error reply instead of a head and a
     // cut: its head waits for what the stream says at once, and no longer.
     if (ours) this.#giveHead();
     else setImmediate(() => this.#guarded(() => this.#giveHead()));
-    if (!this.#paused) this.#pump.resume();
+    if (!this.#paused) pump.resume();
+  }
+
+  /** Undefined, and all is over, when a function has taken the body after it had answered. */
+  #pumpFrom(body: ReadableStream<Uint8Array>): BodyPump | undefined {
+    try {
+      this.#pump = new BodyPump(body, this);
+    } catch (error) {
+      this.#failTransformer(error);
+    }
+    return this.#pump;
   }
 
   #giveHead(): void {

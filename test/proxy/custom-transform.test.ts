@@ -367,6 +367,25 @@ describe("a function that does wrong", () => {
     expect(sink.head).toBeUndefined();
   });
 
+  test("takes the body in the moment after it answered: it is the one to blame, or it comes too late", async () => {
+    for (let ticks = 0; ticks < 10; ticks++) {
+      for (const chain of [[], [new Upper()]]) {
+        const grab = async ({ body }: Response): Promise<void> => {
+          for (let i = 0; i < ticks; i++) await undefined;
+          body?.getReader();
+        };
+        const late: string[] = [];
+        const sink = await run([
+          (_, response) => void grab(response).catch((error: Error) => late.push(error.name)),
+          ...chain,
+        ]);
+        await settled();
+        if (sink.error === undefined) expect([late, sink.ended]).toEqual([["TypeError"], true]);
+        else expect([sink.error.code, sink.head]).toEqual(["transform-failed", undefined]);
+      }
+    }
+  });
+
   test("fails in the middle of the body: the answer is cut, not ended", async () => {
     let pulls = 0;
     const body = new ReadableStream({
