@@ -3,14 +3,13 @@
 // content. wire.md section 2, source type `file`.
 
 import { isUtf8 } from "node:buffer";
-import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { Secret } from "../values/secret.ts";
+import { FileWatch } from "./file-watch.ts";
 import type { CredentialSource, Fetched } from "./source.ts";
 
 /** No header value is longer: a request head is 64 KiB at most. */
 const MAX_BYTES = 64 * 1024;
-/** Two writes this close may leave equal timestamps: FAT keeps two seconds. */
-const TIMESTAMP_MS = 2_000;
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -25,15 +24,13 @@ const REASONS: Readonly<Record<string, string>> = {
 
 export class FileSource implements CredentialSource {
   readonly #path: string;
-  readonly #now: () => number;
-  /** What the file looked like when it was last read well; undefined when that proves nothing. */
-  #seen: string | undefined;
+  readonly #watch: FileWatch;
   #warnings: readonly string[] = [];
 
   /** @param now milliseconds since the epoch */
   constructor(path: string, now: () => number) {
     this.#path = path;
-    this.#now = now;
+    this.#watch = new FileWatch(path, now);
   }
 
   /** @throws Error that names the path and what is wrong with the file */
@@ -47,9 +44,7 @@ export class FileSource implements CredentialSource {
     if (text === "") throw this.#problem("is empty");
     if (/[\r\n]/.test(text)) throw this.#problem("holds more than one line");
     if (/\p{Cc}/u.test(text)) throw this.#problem("holds a control character");
-    // A write within the resolution of the timestamps cannot be told from the state that was read.
-    const settled = this.#now() - Number(stats.ctimeMs) >= TIMESTAMP_MS;
-    this.#seen = settled ? signature(stats) : undefined;
+    this.#watch.note(stats);
     this.#warnings = this.#judgeMode(Number(stats.mode));
     return { secret: new Secret(text) };
   }
@@ -58,14 +53,8 @@ export class FileSource implements CredentialSource {
     return `file ${this.#path}`;
   }
 
-  /** Follows symbolic links, so that a swapped link counts. A file that cannot be looked at counts as changed. */
   changed(): boolean {
-    try {
-      return signature(statSync(this.#path, { bigint: true })) !== this.#seen;
-    } catch {
-      // Whatever it is, the fetch that follows says it in words.
-      return true;
-    }
+    return this.#watch.changed();
   }
 
   get warnings(): readonly string[] {
@@ -111,8 +100,4 @@ export class FileSource implements CredentialSource {
   #problem(problem: string): Error {
     return new Error(`${this.describe()} ${problem}`);
   }
-}
-
-function signature(stats: BigIntStats): string {
-  return `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}`;
 }

@@ -3,14 +3,12 @@
 // wire.md section 2, source type `process`; RFC 3339 (Expiration).
 
 import { isUtf8 } from "node:buffer";
+import { parseTime } from "../values/rfc3339.ts";
 import { Secret } from "../values/secret.ts";
 import type { Fetched } from "./source.ts";
 
 /** Longer messages are cut at their beginning: what matters stands at the end. */
 const MAX_STDERR = 256;
-
-/** RFC 3339 section 5.6. */
-const DATE_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i;
 
 /**
  * The secret of one run. Plain text lives for `ttlMs`; an Expiration in JSON takes its place.
@@ -73,8 +71,8 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
 
 function readExpiration(value: unknown, now: number): number | undefined {
   if (value === undefined || value === null) return undefined;
-  const time = typeof value === "string" && DATE_TIME.test(value) ? Date.parse(value) : Number.NaN;
-  if (Number.isNaN(time)) {
+  const time = typeof value === "string" ? parseTime(value) : undefined;
+  if (time === undefined) {
     throw new Error("printed an Expiration that is no RFC 3339 time, such as 2030-01-31T12:00:00Z");
   }
   if (time <= now) throw new Error("printed a secret that has already expired");

@@ -151,7 +151,8 @@ class Run {
   }
 }
 
-function childEnvironment(env: ProcessDeps["env"]): Record<string, string> {
+/** What a program that the proxy runs gets of its environment. */
+export function childEnvironment(env: ProcessDeps["env"]): Record<string, string> {
   const child: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {
     if (value !== undefined && !WITHHELD.includes(name)) child[name] = value;

@@ -6,9 +6,11 @@ import { hash } from "node:crypto";
 import type { Secret } from "../values/secret.ts";
 import { EnvSource } from "./env.ts";
 import { FileSource } from "./file.ts";
+import { MoatHome } from "./moat-home.ts";
 import { ProcessSource } from "./process.ts";
 import type { CredentialSource } from "./source.ts";
 import { StaticSource } from "./static.ts";
+import { StoreSource } from "./store-source.ts";
 import { Vault, type VaultDeps, type VaultStats } from "./vault.ts";
 
 /** What a source is made from. */
@@ -16,7 +18,8 @@ export type SourceSettings =
   | { readonly type: "static"; readonly value: Secret }
   | { readonly type: "env"; readonly variable: string }
   | { readonly type: "file"; readonly path: string }
-  | { readonly type: "process"; readonly command: string; readonly ttlMs: number };
+  | { readonly type: "process"; readonly command: string; readonly ttlMs: number }
+  | { readonly type: "store"; readonly provider: string; readonly profile: string | undefined };
 
 export type SourceType = SourceSettings["type"];
 
@@ -27,6 +30,8 @@ export interface SourceDeps {
   readonly now: () => number;
   /** How long a command may run; default 30 s. */
   readonly timeoutMs?: number | undefined;
+  /** Shared by what asks the credential store, so that the keychain is asked once; by default the one of `env`. */
+  readonly home?: MoatHome | undefined;
 }
 
 export interface PoolDeps extends SourceDeps {
@@ -36,7 +41,7 @@ export interface PoolDeps extends SourceDeps {
   readonly onSilentFailure?: VaultDeps["onSilentFailure"] | undefined;
 }
 
-/** @throws Error when a static value is empty */
+/** @throws Error when a static value is empty, or a name in the credential store is none */
 export function createSource(settings: SourceSettings, deps: SourceDeps): CredentialSource {
   switch (settings.type) {
     case "static":
@@ -47,6 +52,10 @@ export function createSource(settings: SourceSettings, deps: SourceDeps): Creden
       return new FileSource(settings.path, deps.now);
     case "process":
       return new ProcessSource(settings, deps);
+    case "store": {
+      const home = deps.home ?? new MoatHome(deps);
+      return new StoreSource(settings, home.store(settings.profile), deps.now);
+    }
   }
 }
 
@@ -60,7 +69,8 @@ export class SourcePool {
 
   /** @param previous of the configuration that is replaced: counts go on, and unchanged sources keep their secret */
   constructor(deps: PoolDeps, previous?: SourcePool) {
-    this.#deps = deps;
+    const kept = previous === undefined ? undefined : previous.#deps.home;
+    this.#deps = { ...deps, home: deps.home ?? kept ?? new MoatHome(deps) };
     this.#previous = previous === undefined ? new Map() : previous.#vaults;
     this.#tallies = previous === undefined ? noTallies() : previous.#tallies;
   }
@@ -113,7 +123,13 @@ export class SourcePool {
 
 function noTallies(): Tallies {
   const none = { refreshes: 0, failures: 0 };
-  return { static: { ...none }, env: { ...none }, file: { ...none }, process: { ...none } };
+  return {
+    static: { ...none },
+    env: { ...none },
+    file: { ...none },
+    process: { ...none },
+    store: { ...none },
+  };
 }
 
 function keyOf(settings: SourceSettings): string {
@@ -126,5 +142,7 @@ function keyOf(settings: SourceSettings): string {
       return JSON.stringify(["file", settings.path]);
     case "process":
       return JSON.stringify(["process", settings.command, settings.ttlMs]);
+    case "store":
+      return JSON.stringify(["store", settings.provider, settings.profile ?? ""]);
   }
 }

@@ -10,10 +10,16 @@ export interface Fetched {
   readonly expiresAt?: number | undefined;
 }
 
+/** The source knows that its secret was taken away: unlike after any other failure, the old one is not served on. */
+export class SecretGone extends Error {
+  override readonly name = "SecretGone";
+}
+
 export interface CredentialSource {
   /**
    * The secret as it is now: at once where nothing has to be waited for, else a promise. Never an empty one.
    * Throws or rejects with an Error of one line, without the secret: what `describe` says, then what is wrong.
+   * A SecretGone where it was taken away on purpose.
    */
   fetch(): Fetched | Promise<Fetched>;
   /** What and where the source is, for the log: `environment variable GITHUB_TOKEN`. */

@@ -5,7 +5,7 @@
 import type { SecretSlot } from "../inject/credentials.ts";
 import { ProxyError } from "../values/errors.ts";
 import type { Secret } from "../values/secret.ts";
-import type { CredentialSource, Fetched } from "./source.ts";
+import { type CredentialSource, type Fetched, SecretGone } from "./source.ts";
 
 export interface VaultDeps {
   /** Milliseconds since the epoch: expirations are wall-clock time, and go on while a machine sleeps. */
@@ -91,7 +91,8 @@ export class Vault implements SecretSlot {
 
   /**
    * Fetches anew; however many ask meanwhile, the source is asked once. After a failure the source has a pause,
-   * during which the answer is the same failure. While the old secret is valid, it is the answer to a failure.
+   * during which the answer is the same failure. While the old secret is valid, it is the answer to a failure,
+   * unless the source says that it was taken away.
    * Rejects with ProxyError `credential-failed`; its cause names the source and the reason, for the log.
    */
   refresh(): Promise<Secret> {
@@ -194,6 +195,7 @@ export class Vault implements SecretSlot {
     this.#evicted = false;
     this.#stats.failures++;
     this.#deps.onFetch(false);
+    if (error instanceof SecretGone) this.#secret = undefined;
     if (this.#secret === undefined || now >= this.#expiresAt) throw this.#failure;
     this.#deps.onSilentFailure(cause, this.#failuresInARow);
     return this.#secret;

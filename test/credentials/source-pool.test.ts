@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { EnvSource } from "../../src/credentials/env.ts";
 import { FileSource } from "../../src/credentials/file.ts";
+import { MoatHome } from "../../src/credentials/moat-home.ts";
 import { ProcessSource } from "../../src/credentials/process.ts";
 import {
   createSource,
@@ -12,6 +13,7 @@ import {
   type SourceSettings,
 } from "../../src/credentials/source-pool.ts";
 import { StaticSource } from "../../src/credentials/static.ts";
+import { StoreSource } from "../../src/credentials/store-source.ts";
 import { Secret } from "../../src/values/secret.ts";
 import { ownDirectory } from "./source-contract.ts";
 
@@ -43,6 +45,18 @@ describe("createSource", () => {
     expect((await source.fetch()).secret.reveal()).toBe(value);
   });
 
+  test("a store below the HOME of the proxy, or the one that is given", async () => {
+    const env = { HOME: files.path("home") };
+    const home = new MoatHome({ env, now: Date.now });
+    await home.store("work").save({ provider: "github", token: new Secret("from store"), createdAt: 0 });
+    const settings: SourceSettings = { type: "store", provider: "github", profile: "work" };
+    for (const more of [{ env }, { home }]) {
+      const source = createSource(settings, deps(more));
+      expect(source).toBeInstanceOf(StoreSource);
+      expect((await source.fetch()).secret.reveal()).toBe("from store");
+    }
+  });
+
   test("the time limit of commands arrives", async () => {
     const source = createSource({ type: "process", command: "sleep 60", ttlMs: 1 }, deps({ timeoutMs: 50 }));
     await expect(source.fetch()).rejects.toThrow("within 0.05 s");
@@ -72,6 +86,9 @@ describe("SourcePool", () => {
       { type: "process", command: "x", ttlMs: 1 },
       { type: "process", command: "y", ttlMs: 1 },
       { type: "process", command: "x", ttlMs: 2 },
+      { type: "store", provider: "x", profile: undefined },
+      { type: "store", provider: "y", profile: undefined },
+      { type: "store", provider: "x", profile: "y" },
     ];
     expect(new Set(all.map((settings) => pool.vaultFor(settings))).size).toBe(all.length);
     expect(pool.vaultFor({ type: "static", value: new Secret("x") })).toBe(

@@ -2,7 +2,7 @@
 // scripted source decides when and what is answered.
 
 import { describe, expect, test } from "bun:test";
-import type { CredentialSource, Fetched } from "../../src/credentials/source.ts";
+import { type CredentialSource, type Fetched, SecretGone } from "../../src/credentials/source.ts";
 import { StaticSource } from "../../src/credentials/static.ts";
 import { Vault, type VaultDeps } from "../../src/credentials/vault.ts";
 import { ProxyError } from "../../src/values/errors.ts";
@@ -345,6 +345,20 @@ describe("Vault, failures", () => {
     expect(rig.value).toBe("two");
     expect(rig.vault.stats()).toEqual({ refreshes: 2, failures: 3 });
     expect(rig.silent.length).toBe(2);
+  });
+
+  test("a secret that was taken away is not served on, nor held, and comes back when it is given again", async () => {
+    const rig = new Rig();
+    await rig.fill("one");
+    const refreshed = rig.vault.refresh();
+    rig.source.asked.at(-1)?.reject(new SecretGone("scripted source has none"));
+    await expect(refreshed).rejects.toThrow("credential resolution failed");
+    expect([rig.value, rig.vault.held(), rig.silent]).toEqual([undefined, undefined, []]);
+    await expect(rig.vault.refresh()).rejects.toThrow("credential resolution failed");
+    expect(rig.fetches).toBe(2);
+    rig.now += 1_000;
+    await rig.fill("two");
+    expect(rig.value).toBe("two");
   });
 
   test("who asks for a refresh gets the old secret while it is valid", async () => {
