@@ -110,7 +110,6 @@ export class Decoder implements BodyStage {
     stream.on("drain", () => this.#drained());
     stream.on("end", () => {
       this.#over = true;
-      this.#drained();
       if (this.#complete) this.#finish();
     });
     stream.on("error", (error: unknown) => this.#fail(error));

@@ -124,11 +124,20 @@ export class Scanner {
       this.#give(this.#open);
       if (replacement.length > 0) this.#pieces.push(replacement);
       this.#replaced = true;
-      for (let i = 0; i < bytes.length; i++) this.#found.delete(this.#base + this.#open++);
+      this.#forget(bytes.length);
       this.#from = this.#open;
       this.#narrow(end);
     }
     if (this.#found.size === 0) this.#open = end - (depth[this.#state] as number);
+  }
+
+  /** The next `length` places are settled, whatever was found there. */
+  #forget(length: number): void {
+    const end = this.#open + length;
+    // Nearly always it is the one that has just been replaced.
+    if (this.#found.size === 1) this.#found.delete(this.#base + this.#open);
+    else for (let at = this.#open; at < end; at++) this.#found.delete(this.#base + at);
+    this.#open = end;
   }
 
   /** The bytes up to `end` are plain text. */
