@@ -47,11 +47,11 @@ export class Automaton {
     this.#link();
   }
 
-  /** The same needles give the same automaton: it is kept as long as they are. */
+  /** As UTF-8 and as UTF-16. The same needles give the same automaton: it is kept as long as they are. */
   static of(needles: Needles): Automaton {
     const known = compiled.get(needles);
     if (known !== undefined) return known;
-    const automaton = new Automaton(needles.all);
+    const automaton = new Automaton([...needles.all, ...needles.all.flatMap(wide)]);
     compiled.set(needles, automaton);
     return automaton;
   }
@@ -109,6 +109,17 @@ export class Automaton {
       node = this.fail[node] as number;
     }
   }
+}
+
+/** Nothing need announce UTF-16, so it is always looked for; a client can read it whatever Content-Type says. */
+function wide(needle: Needle): Needle[] {
+  const little = (utf8: Uint8Array): Buffer => Buffer.from(Buffer.from(utf8).toString("utf8"), "utf16le");
+  const big = (utf8: Uint8Array): Buffer => little(utf8).swap16();
+  return [little, big].map((encode) => {
+    const bytes = encode(needle.bytes);
+    const replacement = encode(needle.replacement);
+    return { text: bytes.toString("latin1"), bytes, placeholder: needle.placeholder, replacement };
+  });
 }
 
 const compiled = new WeakMap<Needles, Automaton>();

@@ -11,7 +11,7 @@ import { ImmediateStage } from "./immediate-stage.ts";
 import type { Needles } from "./needles.ts";
 import { fitRewrittenBody } from "./rewritten-head.ts";
 import { Scanner } from "./scanner.ts";
-import { hidesAscii, isTextual } from "./textual-type.ts";
+import { hidesSecrets, isTextual } from "./textual-type.ts";
 
 /** By ranges a client could fetch a secret piece by piece; a delta (RFC 3229) is as unreadable as an unknown coding. */
 const PIECEMEAL: ReadonlySet<string> = new Set(["range", "if-range", "a-im"]);
@@ -25,8 +25,8 @@ export const responseScrub: Transformer = {
     if (codings === undefined) {
       throw unsearchable("a Content-Encoding other than gzip, deflate, br and zstd, at most three of them");
     }
-    if (!bodyless && hidesAscii(head.headers))
-      throw unsearchable("a charset that is not a superset of ASCII");
+    if (!bodyless && hidesSecrets(head.headers))
+      throw unsearchable("a charset other than UTF-8, UTF-16 and those that contain ASCII");
     fitRewrittenBody(head.headers);
     return decoded(codings, (inner) => new ScrubStage(needles, head, inner), sink);
   },

@@ -1,4 +1,4 @@
-// Which media types are text, where a secret could stand readable, and which charsets show ASCII as ASCII. Decides by
+// Which media types are text, where a secret could stand readable, and in which charsets it would be found. Decides by
 // Content-Type alone, never by looking at the body. wire.md section 6 (response-scrub); RFC 9110 section 8.3.1.
 
 import type { HeaderList } from "../http1/headers.ts";
@@ -16,8 +16,8 @@ const TEXT_SUBTYPES: ReadonlySet<string> = new Set([
 const TYPE = /^[ \t]*([!#$%&'*+.^_`|~0-9a-z-]+)\/([!#$%&'*+.^_`|~0-9a-z-]+)[ \t]*(?:;|$)/i;
 const CHARSET = /;[ \t]*charset[ \t]*=[ \t]*["']?[ \t]*([^"';, \t]+)/gi;
 
-/** Charsets in which ASCII text has other bytes. */
-const NOT_ASCII = /^(utf-?(16|32|7)|ucs-?[24]|unicode|iso-10646|csunicode|x-ebcdic|ebcdic|cp-?037|ibm-?\d)/i;
+/** Charsets in which ASCII text has other bytes than in UTF-8 and UTF-16, which are both searched. */
+const UNSEARCHED = /^(utf-?(32|7)|ucs-?4|iso-10646-ucs-4|csucs4|x-ebcdic|ebcdic|cp-?037|ibm-?\d)/i;
 
 /** A missing or unreadable Content-Type counts as text: clients guess, and a secret could be what they find. */
 export function isTextual(headers: HeaderList): boolean {
@@ -39,9 +39,9 @@ function namesText(value: string): boolean {
   return TEXT_SUBTYPES.has(plain) || TEXT_SUBTYPES.has(plain.slice(plain.lastIndexOf("+") + 1));
 }
 
-/** The Content-Type names a charset in which a secret would not be found byte by byte. */
-export function hidesAscii(headers: HeaderList): boolean {
+/** The Content-Type names a charset in which a secret would not be found. */
+export function hidesSecrets(headers: HeaderList): boolean {
   const value = headers.joined("content-type") ?? "";
-  for (const [, charset = ""] of value.matchAll(CHARSET)) if (NOT_ASCII.test(charset)) return true;
+  for (const [, charset = ""] of value.matchAll(CHARSET)) if (UNSEARCHED.test(charset)) return true;
   return false;
 }

@@ -56,6 +56,16 @@ describe("Automaton", () => {
     expect(automaton.depth[nodeOf(automaton, "\u00ff\u0000é")]).toBe(5);
   });
 
+  test("a secret is known in UTF-16 of either order too, and so is what takes its place", () => {
+    const { needles } = compiled("s\u00e9");
+    const shown = needles.map(({ bytes, replacement }) =>
+      [bytes, replacement].map((b) => Buffer.from(b).toString("hex")),
+    );
+    expect(shown).toContainEqual(["73c3a9", "50"]);
+    expect(shown).toContainEqual(["7300e900", "5000"]);
+    expect(shown).toContainEqual(["007300e9", "0050"]);
+  });
+
   test("is compiled once for the same needles", () => {
     const needles = Needles.of([{ secret: "s", placeholder: "P" }]);
     if (needles === undefined) throw new Error("no needles");

@@ -74,7 +74,7 @@ describe("response-scrub: which answers", () => {
       { "Content-Encoding": `x-${SECRET}` },
       { "Content-Encoding": "gzip, compress" },
       { "Content-Encoding": "br, br, br, br" },
-      { "Content-Type": `text/plain; charset=utf-16; x=${SECRET}` },
+      { "Content-Type": `text/plain; charset=utf-32; x=${SECRET}` },
     ];
     for (const fields of cases) {
       const error = thrownBy(() => begun(fields));
@@ -113,6 +113,19 @@ describe("response-scrub: the body", () => {
     const sink = await scrubbed(fields, randomSplit(body, random));
     expect(sink.text).toBe(CLEAN.repeat(2000));
     expect(fieldsOf(sink.head)).toEqual(["Content-Type: application/json"]);
+  });
+
+  test.each(["", "; charset=utf-16"])("UTF-16 is searched as well, with text/plain%s", async (parameter) => {
+    for (const swap of [false, true]) {
+      const encode = (text: string): Buffer => {
+        const bytes = Buffer.from(text, "utf16le");
+        return swap ? bytes.swap16() : bytes;
+      };
+      const sink = await scrubbed({ "Content-Type": `text/plain${parameter}` }, [
+        encode(`\ufeff<${SECRET}>`),
+      ]);
+      expect(sink.bytes.equals(encode("\ufeff<sk-placeholder>"))).toBe(true);
+    }
   });
 
   test("partial answers are searched too, one range or several", async () => {
