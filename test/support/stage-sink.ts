@@ -105,7 +105,11 @@ export class RecordingSink implements StageSink {
 }
 
 /** Writes every piece as room allows, ends, and waits until the stage is done. */
-export async function feed(stage: BodyStage, sink: RecordingSink, pieces: Iterable<Uint8Array>): Promise<void> {
+export async function feed(
+  stage: BodyStage,
+  sink: RecordingSink,
+  pieces: Iterable<Uint8Array>,
+): Promise<void> {
   for (const piece of pieces) {
     const rooms = sink.rooms;
     if (!stage.write(piece)) await sink.until(() => sink.rooms > rooms || sink.error !== undefined);
