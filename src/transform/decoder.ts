@@ -82,7 +82,7 @@ export class Decoder implements BodyStage {
     if (!this.#live || this.#complete) return;
     this.#complete = true;
     if (this.#stream !== undefined && !this.#over) this.#stream.end();
-    else if (this.#lone.length > 0) this.#fail();
+    else if (this.#stream === undefined && this.#lone.length > 0) this.#fail();
     // Over already, or an empty body, which servers label with a coding all the same.
     else this.#finish();
   }

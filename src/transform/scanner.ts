@@ -58,8 +58,8 @@ export class Scanner {
       if (this.#found.size > 0) this.#settle(i + 1);
       else this.#open = i + 1 - (depth[this.#state] as number);
     }
-    this.#finish(length - (depth[this.#state] as number));
     this.#base += length;
+    this.#finish(length - (depth[this.#state] as number));
   }
 
   /** The text ends here: what was held back is given out. */

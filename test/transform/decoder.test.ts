@@ -259,6 +259,21 @@ describe("what stands behind a body that says where it ends", () => {
 });
 
 describe("Decoder", () => {
+  test.each(CODERS)(
+    "$name: the end may be told long after the coded body has said that it is over",
+    async (coder) => {
+      const { sink, stage } = decoder(coder.coding);
+      for (const piece of bytewise(coder.encode("one"))) stage.write(piece);
+      await sink.until(() => sink.text === "one");
+      // A later and larger one is done.
+      await decode(coder.coding, [coder.encode(TEXT)]);
+      expect(sink.ended).toBe(false);
+      stage.end();
+      await sink.over();
+      expect([sink.ended, sink.text]).toEqual([true, "one"]);
+    },
+  );
+
   test("a zstd window above 8 MiB is refused: the sender would choose our memory", async () => {
     const noise = Buffer.alloc(20 * 1024 * 1024);
     for (let at = 0; at < noise.length; at += 512) noise.writeUInt32LE(Math.imul(at, 0x9e3779b1) >>> 0, at);
