@@ -253,6 +253,7 @@ describe("what stands behind a body that says where it ends", () => {
     async ({ coding, encode }) => {
       const tail = Array.from({ length: 20 }, () => Buffer.from("the real token ".repeat(5000)));
       expect((await decode(coding, [encode("one"), ...tail])).text).toBe("one");
+      expect((await decode(coding, [...bytewise(encode("one")), ...tail])).text).toBe("one");
       expect((await decode(coding, [Buffer.concat([encode("one"), ...tail])])).text).toBe("one");
     },
   );
