@@ -111,6 +111,7 @@ describe("response-scrub: the body", () => {
     const body = encode(Buffer.from(BODY.repeat(2000)));
     const fields = { ...JSON_TYPE, "Content-Encoding": coding, "Content-Length": String(body.length) };
     const sink = await scrubbed(fields, randomSplit(body, random));
+    expect([sink.error, sink.ended]).toEqual([undefined, true]);
     expect(sink.text).toBe(CLEAN.repeat(2000));
     expect(fieldsOf(sink.head)).toEqual(["Content-Type: application/json"]);
   });
@@ -193,6 +194,7 @@ describe("response-scrub: streams", () => {
         setImmediate(() => stage.resume());
       };
       await feed(stage, sink, randomSplit(encode(body), seeded(5)));
+      expect([sink.error, sink.ended]).toEqual([undefined, true]);
       expect(sink.text).toBe("<sk-placeholder>".repeat(40_000));
     }
   });
