@@ -58,12 +58,13 @@ describe("configuration", () => {
     .flatMap((yaml) => yaml.trim().split("\n"));
 
   test("there are whole examples, and one of each source", () => {
-    expect([whole.length, sources.length]).toEqual([4, SOURCE_TYPES.length]);
+    expect([whole.length, sources.length]).toEqual([7, SOURCE_TYPES.length]);
   });
 
   test.each(whole.map((yaml) => [yaml]))("an example loads: %j", (yaml) => {
-    const { credentials, network } = load(yaml);
-    expect(credentials.length + network.rules.length).toBeGreaterThan(0);
+    const { credentials, network, extraHeaders, tokenSubstitutions } = load(yaml);
+    const said = [credentials, network.rules, extraHeaders, tokenSubstitutions];
+    expect(said.flat().length).toBeGreaterThan(0);
   });
 
   test.each(sources.map((yaml) => [yaml]))("a source loads: %j", (yaml) => {
@@ -81,7 +82,7 @@ describe("configuration", () => {
   test("the keys that need a restart are those of the program", () => {
     const [, list = ""] =
       /These need a restart,[^:]*:([^.]*\.[\s\S]*?)\n\n/.exec(read("docs/configuration.md")) ?? [];
-    const inCode = [...read("src/app.ts").matchAll(/^ {4}\["([a-z._]+)", \(config\)/gm)].map(
+    const inCode = [...read("src/app/needs-restart.ts").matchAll(/^ {2}\["([a-z._]+)", \(config\)/gm)].map(
       ([, key]) => key,
     );
     expect(inCode.length).toBeGreaterThan(5);

@@ -2,7 +2,7 @@
 // a certificate goes in, lines come out. Sources: the platforms' own manuals, named beside each where they surprise.
 
 import type { X509Certificate } from "node:crypto";
-import { shellWord } from "./shell-word.ts";
+import { shellWord } from "../values/shell-word.ts";
 import { paint, type Style, wrap } from "./terminal.ts";
 
 const DAY_MS = 24 * 3_600_000;

@@ -97,7 +97,9 @@ class Walk {
     if (!tunnel || target.authority.kind === "name") this.#destination(target);
     const { run } = this.#plan;
     const leftAlone = run.passthrough.lookup(target.authority) === true;
-    const credentials = leftAlone ? [] : choose(run.credentials.lookup(target.authority), head.headers);
+    const credentials = leftAlone
+      ? []
+      : choose(run.injection.credentials.lookup(target.authority), head.headers);
     const injections = credentials.flatMap((credential) => {
       const config = this.#plan.bySlot.get(credential.slot);
       return config === undefined ? [] : [injectionOf(config)];

@@ -23,7 +23,7 @@ export function configWarnings(plan: CheckPlan): string[] {
 
 function credentialProblem(plan: CheckPlan, item: CredentialConfig): string | undefined {
   const authority = sampleOf(item.host);
-  const winners = plan.run.credentials.lookup(authority).map(({ slot }) => plan.bySlot.get(slot));
+  const winners = plan.run.injection.credentials.lookup(authority).map(({ slot }) => plan.bySlot.get(slot));
   if (!winners.includes(item)) {
     const rival = winners.find((winner) => winner?.header.toLowerCase() === item.header.toLowerCase());
     const by = rival === undefined ? undefined : originText(rival);

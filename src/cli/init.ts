@@ -4,11 +4,11 @@
 import { writeFileSync } from "node:fs";
 import { defineCommand } from "citty";
 import { BadSetting, parsePath } from "../config/setting.ts";
+import { shellWord } from "../values/shell-word.ts";
 import { UsageError } from "./argv.ts";
 import { orFail, printLines } from "./failure.ts";
 import { SERVICES, starterFile } from "./init-templates.ts";
 import { flagShapes, listed, oneOf, readCommandLine, single } from "./operands.ts";
-import { shellWord } from "./shell-word.ts";
 
 const STDOUT = 1;
 const STDERR = 2;

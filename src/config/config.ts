@@ -39,6 +39,14 @@ export interface Config {
     readonly clientCerts: readonly ClientCertConfig[];
   };
   readonly credentials: readonly CredentialConfig[];
+  readonly extraHeaders: readonly ExtraHeaderConfig[];
+  readonly removeHeaders: readonly RemoveHeaderConfig[];
+  readonly tokenSubstitutions: readonly TokenSubstitutionConfig[];
+  readonly responseTransformers: readonly ResponseTransformerConfig[];
+  /** No name twice. */
+  readonly relays: readonly RelayConfig[];
+  /** No name twice. */
+  readonly mcpServers: readonly McpServerConfig[];
   readonly network: {
     readonly policy: "strict" | "permissive";
     /** Host patterns, as written. */
@@ -119,6 +127,42 @@ export interface CredentialConfig {
   readonly source: SourceConfig;
   /** Line in the config file, for explanations. */
   readonly line: number | undefined;
+}
+
+export interface ExtraHeaderConfig {
+  /** Host pattern as written. */
+  readonly host: string;
+  readonly header: string;
+  readonly value: string;
+}
+
+export interface RemoveHeaderConfig {
+  /** Host pattern as written. */
+  readonly host: string;
+  readonly header: string;
+}
+
+export interface TokenSubstitutionConfig {
+  /** Host pattern as written. */
+  readonly host: string;
+  readonly placeholder: string;
+  readonly source: SourceConfig;
+}
+
+export interface ResponseTransformerConfig {
+  /** Host pattern as written. */
+  readonly host: string;
+  readonly kind: "oauth-endpoint-workaround" | "response-scrub";
+}
+
+export interface RelayConfig {
+  readonly name: string;
+  /** http(s) URL as written, without user information, query and fragment. */
+  readonly url: string;
+}
+
+export interface McpServerConfig extends RelayConfig {
+  readonly auth: { readonly grant: string; readonly header: string } | undefined;
 }
 
 export type SourceConfig =

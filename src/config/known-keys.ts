@@ -3,10 +3,7 @@
 
 /** By place (list indices written as []): keys of the contract that are refused with "not supported yet". */
 export const NOT_YET: Readonly<Record<string, readonly string[]>> = {
-  "": [
-    ...["extra_headers", "remove_headers", "token_substitutions", "response_transformers"],
-    ...["relays", "mcp_servers", "aws", "postgres"],
-  ],
+  "": ["aws", "postgres"],
   "credentials[]": ["postgres"],
 };
 

@@ -123,7 +123,8 @@ function tokenOf(where: string, text: string | undefined, mistakes: string[]): S
 }
 
 function merge(reading: FileReading, flags: Flags, token: Secret | undefined, env: Environment): Config {
-  const { proxy = {}, tls = {}, network = {}, log = {}, metrics = {}, credentials = [] } = reading.settings;
+  const { settings } = reading;
+  const { proxy = {}, tls = {}, network = {}, log = {}, metrics = {}, credentials = [] } = settings;
   const noAuth = flags.noAuth === true;
   // --ca-dir names another place for the pair that the file names.
   const pair = flags.caDir === undefined ? tls : {};
@@ -149,6 +150,18 @@ function merge(reading: FileReading, flags: Flags, token: Secret | undefined, en
       clientCerts: tls.client_certs ?? [],
     },
     credentials: credentials.map((item, i) => credentialOf(item, reading.lineOf(["credentials", i]))),
+    extraHeaders: settings.extra_headers ?? [],
+    removeHeaders: settings.remove_headers ?? [],
+    tokenSubstitutions: (settings.token_substitutions ?? []).map(({ host, placeholder, source }) => ({
+      ...{ host, placeholder, source: sourceOf(source) },
+    })),
+    responseTransformers: settings.response_transformers ?? [],
+    relays: settings.relays ?? [],
+    mcpServers: (settings.mcp_servers ?? []).map(({ name, url, auth }) => ({
+      name,
+      url,
+      auth: auth === undefined ? undefined : { grant: auth.grant, header: auth.header ?? "Authorization" },
+    })),
     network: {
       policy: flags.policy ?? network.policy ?? "permissive",
       allow: [...(network.allow ?? []), ...(flags.allow ?? [])],
@@ -171,7 +184,7 @@ function merge(reading: FileReading, flags: Flags, token: Secret | undefined, en
       captureHeaders: [...new Set(log.capture_headers)],
       query: log.query ?? false,
     },
-    limits: limitsOf(reading.settings.limits ?? {}, flags),
+    limits: limitsOf(settings.limits ?? {}, flags),
     metricsListen: flags.metricsListen ?? metrics.listen,
     readyFile: flags.readyFile,
   };

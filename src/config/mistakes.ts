@@ -10,7 +10,7 @@ import { oneOf, shown } from "./setting.ts";
 import type { Filled } from "./variables.ts";
 import type { Mistake, Place, YamlText } from "./yaml-text.ts";
 
-const SOURCE_PLACE = "credentials[].source";
+const SOURCE_PLACES: ReadonlySet<string> = new Set(["credentials[].source", "token_substitutions[].source"]);
 
 /** Mistakes of one zod issue: several for several unknown keys, none where the value's variable was the mistake. */
 export function mistakesOf(
@@ -102,7 +102,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
 
 function unexpectedKey(parent: Place, key: string, data: unknown): string {
   const place = pathText(parent).replaceAll(/\[\d+\]/g, "[]");
-  if (place === SOURCE_PLACE) return unexpectedSourceField(valueAt(data, [...parent, "type"]), key);
+  if (SOURCE_PLACES.has(place)) return unexpectedSourceField(valueAt(data, [...parent, "type"]), key);
   const later = NOT_YET[place] ?? [];
   if (later.includes(key)) return "not supported yet";
   const known = [...(SUPPORTED_KEYS[place] ?? []), ...later];

@@ -4,6 +4,16 @@
 
 import { z } from "zod";
 import { duration, key, label, setting, wholeNumber } from "./field.ts";
+import {
+  extraHeader,
+  INJECTION_KEYS,
+  mcpServer,
+  relay,
+  removeHeader,
+  responseTransformer,
+  tokenSubstitution,
+  uniquelyNamed,
+} from "./injection-schema.ts";
 import { rulesSchema } from "./rules-schema.ts";
 import {
   parseAllowedIp,
@@ -95,7 +105,11 @@ const credential = z.strictObject({
   host: pattern.meta({
     description: "Hosts whose requests get the credential; without a port, on every port",
   }),
-  header: key(setting("header name", parseFieldName), "The field that is set", "Authorization"),
+  header: key(
+    setting("header name", (text) => parseFieldName(text)),
+    "The field that is set",
+    "Authorization",
+  ),
   prefix: key(
     label(),
     "Scheme before the secret, by default chosen by the secret; with format basic the user name",
@@ -164,6 +178,16 @@ export const fileSchema = z.strictObject({
   proxy: key(proxy, "The listener, and who may use it"),
   tls: key(tls, "Interception, and the trust in upstream servers"),
   credentials: key(z.array(credential), "What is put into requests, by host", []),
+  extra_headers: key(z.array(extraHeader), "Headers that are added to requests, by host", []),
+  remove_headers: key(z.array(removeHeader), "Headers of the client that go no further, by host", []),
+  token_substitutions: key(
+    z.array(tokenSubstitution),
+    "Placeholders that are replaced by tokens in paths, Authorization and small bodies, by host",
+    [],
+  ),
+  response_transformers: key(z.array(responseTransformer), "What is changed in answers, by host", []),
+  relays: key(uniquelyNamed(relay, "relays"), "Upstreams served under a path of the proxy itself", []),
+  mcp_servers: key(uniquelyNamed(mcpServer, "mcp_servers"), "MCP servers and their credentials", []),
   network: key(network, "What may be reached"),
   limits: key(limits, "Limits of time and number; durations such as 500ms, 10s, 1m30s"),
   log: key(log, "What is logged, how, and where to"),
@@ -180,6 +204,7 @@ export const SUPPORTED_KEYS: Readonly<Record<string, readonly string[]>> = {
   tls: Object.keys(tls.shape),
   "tls.client_certs[]": Object.keys(clientCert.shape),
   "credentials[]": Object.keys(credential.shape),
+  ...INJECTION_KEYS,
   network: Object.keys(network.shape),
   limits: Object.keys(limits.shape),
   log: Object.keys(log.shape),

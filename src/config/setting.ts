@@ -2,8 +2,10 @@
 // Text in, canonical value out; a bad one throws, and the message never shows a value that may be a secret.
 // wire.md sections 1 and 2.
 
+import { fieldNameProblem } from "../inject/field-name.ts";
 import { hostsForGrant, knownGrants } from "../policy/grants.ts";
 import { parseHostPattern } from "../policy/host-pattern.ts";
+import { isRelayName, parseRelayTarget } from "../run/relay-target.ts";
 import { canonicalHost } from "../values/authority.ts";
 import { parseCidr } from "../values/ip-address.ts";
 import { Secret } from "../values/secret.ts";
@@ -139,20 +141,44 @@ export function parseSecret(text: string): Secret {
 
 /** RFC 9110 section 5.6.2. */
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/;
-/** Fields that belong to one connection or decide where a message ends: RFC 9110 section 7.6.1, RFC 9112 section 6. */
-const NOT_INJECTABLE = new Set([
-  ...["host", "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings"],
-  ...["content-length", "expect"],
-]);
-
-/** Name of a field that may carry a credential, as written. */
-export function parseFieldName(text: string): string {
-  if (!FIELD_NAME.test(text)) throw rejected(text, "is no header name");
-  const key = text.toLowerCase();
-  if (NOT_INJECTABLE.has(key) || key.startsWith("proxy-")) {
-    throw rejected(text, "cannot carry a credential: it governs the connection or the framing");
-  }
+/**
+ * Name of a field that the proxy may set, as written.
+ * @param use what for, as in "cannot carry a credential"
+ */
+export function parseFieldName(text: string, use?: string): string {
+  const problem = fieldNameProblem(text, use);
+  if (problem !== undefined) throw rejected(text, problem);
   return text;
+}
+
+/** A value that can stand in a header: RFC 9110 section 5.5. */
+export function parseHeaderValue(text: string): string {
+  if (/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(text)) return text;
+  throw new BadSetting("is no header value, expected printable ASCII without spaces around it");
+}
+
+/** What a client sends where a token belongs. */
+export function parsePlaceholder(text: string): string {
+  if (/^[\x21-\x7e]{4,512}$/.test(text)) return text;
+  throw rejected(text, "is no placeholder, expected 4 to 512 visible ASCII characters without spaces");
+}
+
+/** A name that stands in a path of the proxy's own. */
+export function parseRelayName(text: string): string {
+  if (isRelayName(text)) return text;
+  throw rejected(text, "is no name, expected 1 to 128 characters without slash and white space");
+}
+
+/** The http(s) URL of a relay or MCP server, as written. User information in it is not shown. */
+export function parseRelayUrl(text: string): string {
+  try {
+    parseRelayTarget("url", "url", text);
+    return text;
+  } catch {
+    throw new BadSetting(
+      "is no URL to go to, expected http(s)://host[:port][/path] without user information, query, fragment and dot segments",
+    );
+  }
 }
 
 /** Fields that carry a secret of their own, so that no record may show them. */

@@ -44,13 +44,24 @@ export function responseFraming(head: ResponseHead, method: string): Framing {
   if (codings > 0 && (lengths > 0 || codings > 1 || head.minor === 0)) throw badResponse();
   const length = contentLength(headers, lengths);
   if (Number.isNaN(length)) throw badResponse();
-  if (method === "HEAD" || status < 200 || status === 204 || status === 304) return NONE;
+  if (isBodyless(status, method)) return NONE;
   if (codings > 0) {
     if (headers.get("transfer-encoding")?.toLowerCase() === "chunked") return CHUNKED;
     throw badResponse();
   }
   if (length === undefined) return CLOSE;
   return length === 0 ? NONE : { kind: "length", length };
+}
+
+/** RFC 9112 section 6.3: an answer that has no body whatever its fields say. @param method of the request */
+export function isBodyless(status: number, method: string): boolean {
+  return method === "HEAD" || status < 200 || status === 204 || status === 304;
+}
+
+/** The one valid Content-Length of a head that we made or checked ourselves; undefined when there is none. */
+export function declaredLength(headers: HeaderList): number | undefined {
+  const length = contentLength(headers, headers.count("content-length"));
+  return Number.isNaN(length) ? undefined : length;
 }
 
 /** Undefined: no field. NaN: a field that is no single decimal number, or more than one. */

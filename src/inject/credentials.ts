@@ -7,7 +7,8 @@ import { HostTable, parseHostPattern } from "../policy/host-pattern.ts";
 import type { Authority } from "../values/authority.ts";
 import { ProxyError } from "../values/errors.ts";
 import type { Secret } from "../values/secret.ts";
-import { shapeValue, type ValueShape } from "./value-shape.ts";
+import { fieldNameProblem } from "./field-name.ts";
+import { shapeValue, type ValueFormat, type ValueShape } from "./value-shape.ts";
 
 /** Where the current secret of a credential is found. Implemented in credentials/. */
 export interface SecretSlot {
@@ -28,22 +29,15 @@ export interface CredentialRule {
   /** Field name as it goes on the wire. */
   readonly header: string;
   readonly prefix?: string | undefined;
-  readonly format: "" | "basic";
+  readonly format: ValueFormat;
   /** Empty when none. */
   readonly grant: string;
   readonly allowCleartext: boolean;
   readonly slot: SecretSlot;
 }
 
-/** RFC 9110 section 5.6.2: token. */
-const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** RFC 9110 section 11.4: an auth-scheme is a token; prefixes of house schemes may have several words. */
 const PREFIX = /^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/;
-/** Fields that frame or route the message: a credential there would change what the request is. */
-const RESERVED: ReadonlySet<string> = new Set([
-  ...["connection", "content-length", "expect", "host", "http2-settings", "keep-alive", "proxy-connection"],
-  ...["proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"],
-]);
 
 /** A compiled credential. Immutable but for the shaped value, which it keeps for as long as the secret is the same. */
 export class Credential implements ValueShape {
@@ -51,7 +45,7 @@ export class Credential implements ValueShape {
   readonly header: string;
   readonly key: string;
   readonly prefix: string | undefined;
-  readonly format: "" | "basic";
+  readonly format: ValueFormat;
   readonly grant: string;
   readonly allowCleartext: boolean;
   readonly slot: SecretSlot;
@@ -67,8 +61,8 @@ export class Credential implements ValueShape {
     this.grant = rule.grant;
     this.allowCleartext = rule.allowCleartext;
     this.slot = rule.slot;
-    if (!FIELD_NAME.test(rule.header)) throw invalidRule(rule, "header", rule.header, "is no field name");
-    if (RESERVED.has(this.key)) throw invalidRule(rule, "header", rule.header, "cannot carry a credential");
+    const problem = fieldNameProblem(rule.header);
+    if (problem !== undefined) throw invalidRule(rule, "header", rule.header, problem);
   }
 
   /**
@@ -100,9 +94,11 @@ const NONE: readonly Credential[] = Object.freeze([]);
 /** All credentials of a run by host. Immutable once compiled; a look-up does not grow with their number. */
 export class CredentialTable {
   readonly #table: HostTable<readonly Credential[]>;
+  readonly #byGrant: ReadonlyMap<string, Credential>;
 
-  private constructor(table: HostTable<readonly Credential[]>) {
+  private constructor(table: HostTable<readonly Credential[]>, byGrant: ReadonlyMap<string, Credential>) {
     this.#table = table;
+    this.#byGrant = byGrant;
   }
 
   /**
@@ -112,9 +108,11 @@ export class CredentialTable {
    */
   static compile(rules: readonly CredentialRule[]): CredentialTable {
     const table = new HostTable<Credential[]>();
+    const byGrant = new Map<string, Credential>();
     for (const rule of rules) {
       const pattern = parseHostPattern(rule.host);
       const credential = new Credential(rule);
+      if (rule.grant !== "") byGrant.set(rule.grant, credential);
       const list = table.get(pattern);
       if (list === undefined) {
         table.set(pattern, [credential]);
@@ -124,7 +122,12 @@ export class CredentialTable {
       if (same < 0) list.push(credential);
       else list[same] = credential;
     }
-    return new CredentialTable(table);
+    return new CredentialTable(table, byGrant);
+  }
+
+  /** The credential configured last under this grant. */
+  ofGrant(grant: string): Credential | undefined {
+    return this.#byGrant.get(grant);
   }
 
   /** The credentials of the winning host key; other keys that match contribute nothing. Empty when none matches. */
@@ -201,6 +204,7 @@ function invalidRule(rule: CredentialRule, field: string, value: string, problem
   return new Error(`credential for ${rule.host}: ${field} ${JSON.stringify(value)} ${problem}`);
 }
 
-function failed(cause: unknown): ProxyError {
+/** Why a secret is not there or cannot be sent; the cause is for the log. */
+export function failed(cause: unknown): ProxyError {
   return new ProxyError("credential-failed", "credential resolution failed", cause);
 }

@@ -10,8 +10,14 @@ export interface ValueShape {
   readonly key: string;
   /** Scheme put before the secret, without the space; for `basic` the user name. Undefined: by the secret. */
   readonly prefix: string | undefined;
-  readonly format: "" | "basic";
+  readonly format: ValueFormat;
 }
+
+/**
+ * `basic`: Basic and base64 of prefix:secret. `raw`: the secret as it is, in any field. `bearer`: with `Bearer`, in any
+ * field, unless it has a scheme already. Empty: by the field and the secret.
+ */
+export type ValueFormat = "" | "basic" | "raw" | "bearer";
 
 /**
  * Schemes that count as "already there" when one of them, in any case, and one space stand before the rest:
@@ -56,7 +62,8 @@ const SCHEMES: ReadonlySet<string> = new Set([
 export function shapeValue(shape: ValueShape, secret: Secret): string {
   const value = secret.reveal();
   refuseUnsendable(value);
-  if (shape.key !== "authorization") return value;
+  if (shape.format === "bearer") return hasScheme(value, undefined) ? value : `Bearer ${value}`;
+  if (shape.format === "raw" || shape.key !== "authorization") return value;
   if (shape.format === "basic") {
     return `Basic ${Buffer.from(`${shape.prefix ?? ""}:${value}`, "utf8").toString("base64")}`;
   }
@@ -75,8 +82,9 @@ function hasScheme(value: string, prefix: string | undefined): boolean {
 /**
  * RFC 9110 section 5.5: a field value is visible characters, spaces and obs-text, and a recipient strips white
  * space around it. CR, LF and NUL would end the field; nothing is ever stripped or escaped to make a value fit.
+ * @throws Error without the value
  */
-function refuseUnsendable(value: string): void {
+export function refuseUnsendable(value: string): void {
   if (value === "") throw new Error("credential value is empty");
   for (let i = 0; i < value.length; i++) {
     const code = value.charCodeAt(i);

@@ -50,6 +50,8 @@ function requestLine(time: string, level: LogLevel, record: RequestRecord): stri
   if (record.requestSize > 0) line += `,"request_size":${record.requestSize}`;
   if (record.responseSize > 0) line += `,"response_size":${record.responseSize}`;
   if (record.error !== undefined) line += `,"error":"${inner(record.error)}"`;
+  if (record.substitutionSkipped !== undefined)
+    line += `,"substitution_skipped":"${inner(record.substitutionSkipped)}"`;
   if (record.captured !== undefined)
     for (const [name, value] of record.captured) line += `,"header_${inner(name)}":"${inner(value)}"`;
   return `${line}}\n`;

@@ -1,6 +1,8 @@
 // What a log line may not show: control characters, unbounded text, and a token in the path of a local endpoint.
 // Pure functions on strings. wire.md section 12.
 
+import type { ProxyType } from "../proxy/record.ts";
+
 /**
  * Unicode Cc (C0, DEL, C1), the two line separators, and the marks that reverse the direction of text: each can
  * forge a second line, or hide a part of this one in a terminal.
@@ -24,18 +26,18 @@ const TOKEN_ENDPOINT = /^\/(?:mcp|relay)\//;
 const OWN_TOKEN = /^[0-9a-f]{64}$/i;
 
 /**
- * `/relay/<token>/name/x` becomes `/relay/[token]/name/x`.
- * @param local whether the proxy may be the one that answers this path. There a first segment that is not in `names` counts
- *   as a token, since a mistyped name is a smaller loss than a token in a log. Inside a tunnel the path
- *   is somebody else's, and only what has the shape of our own tokens is hidden.
- * @param names configured relay and MCP server names
+ * `/relay/<token>/name/x` becomes `/relay/[token]/name/x`. Relays and MCP servers know which segment is a token and
+ * have hidden it. Elsewhere such a path is a request that got lost on its way to one of them, and the first segment counts as
+ * a token, since a mistyped name is a smaller loss than a token in a log. Inside a tunnel the path is somebody else's,
+ * and only what has the shape of our own tokens is hidden.
  */
-export function redactPath(path: string, local: boolean, names: ReadonlySet<string>): string {
-  if (!TOKEN_ENDPOINT.test(path)) return path;
+export function redactPath(path: string, proxyType: ProxyType): string {
+  if (!TOKEN_ENDPOINT.test(path) || proxyType === "relay" || proxyType === "mcp") return path;
   const start = path.indexOf("/", 1) + 1;
   const slash = path.indexOf("/", start);
   const end = slash < 0 ? path.length : slash;
   const segment = path.slice(start, end);
-  if (segment === "" || names.has(segment)) return path;
-  return local || OWN_TOKEN.test(segment) ? `${path.slice(0, start)}[token]${path.slice(end)}` : path;
+  if (segment === "") return path;
+  const hide = proxyType !== "connect" || OWN_TOKEN.test(segment);
+  return hide ? `${path.slice(0, start)}[token]${path.slice(end)}` : path;
 }

@@ -17,11 +17,8 @@ const MAX_QUERY = MAX_PATH;
 /** A captured field's value. */
 const MAX_CAPTURED = 256;
 
-const NO_NAMES: ReadonlySet<string> = new Set();
-
-/** @param names relay and MCP server names, which may stand in a logged path where a token could be */
-export function createRequestLog(log: Logger, names: ReadonlySet<string> = NO_NAMES): RecordSink {
-  return { write: (record) => log.request(levelOf(record), fitToPrint(record, names)) };
+export function createRequestLog(log: Logger): RecordSink {
+  return { write: (record) => log.request(levelOf(record), fitToPrint(record)) };
 }
 
 /** ERROR for an error or 500 and above, WARN for a denial or 400 and above. A client that left has status 0. */
@@ -31,9 +28,8 @@ function levelOf(record: RequestRecord): LogLevel {
 }
 
 /** The record itself where nothing has to be hidden or cut, as nearly always. */
-function fitToPrint(record: RequestRecord, names: ReadonlySet<string>): RequestRecord {
-  // Whatever is said of who answers: inside a tunnel it is never the proxy itself.
-  const path = redactPath(record.path, record.proxyType !== "connect", names);
+function fitToPrint(record: RequestRecord): RequestRecord {
+  const path = redactPath(record.path, record.proxyType);
   if (
     path === record.path &&
     path.length <= MAX_PATH &&

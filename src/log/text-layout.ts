@@ -37,6 +37,8 @@ function requestFields(record: RequestRecord): string {
   if (record.requestSize > 0) line += ` request_size=${record.requestSize}`;
   if (record.responseSize > 0) line += ` response_size=${record.responseSize}`;
   if (record.error !== undefined) line += ` error=${fit(record.error)}`;
+  if (record.substitutionSkipped !== undefined)
+    line += ` substitution_skipped=${fit(record.substitutionSkipped)}`;
   if (record.captured !== undefined)
     for (const [name, value] of record.captured) line += ` header_${fit(name)}=${fit(value)}`;
   return line;

@@ -99,8 +99,10 @@ export class Dial implements Cancellable {
   #onAddresses(found: readonly string[]): void {
     if (this.#over) return;
     const { destinations } = this.#options;
-    const { port } = this.#target.authority;
-    const allowed = found.filter((address) => destinations.verdict(address, port) === "allowed");
+    const { authority, key } = this.#target;
+    const allowed = found.filter(
+      (address) => destinations.verdict(address, authority.port, key) === "allowed",
+    );
     if (allowed.length === 0) {
       this.#refuse(found.length === 0 ? dialFailed("name has no address") : destinationRefusal());
       return;

@@ -97,9 +97,9 @@ export class UpstreamPool implements Upstreams {
   }
 
   refusal(target: UpstreamTarget): ProxyError | undefined {
-    const { authority } = target;
+    const { authority, key } = target;
     if (authority.kind === "name") return undefined;
-    return this.#options.destinations.verdict(authority.host, authority.port) === "denied"
+    return this.#options.destinations.verdict(authority.host, authority.port, key) === "denied"
       ? destinationRefusal()
       : undefined;
   }

@@ -54,6 +54,8 @@ export interface DestinationSettings {
   readonly ownAddresses: () => readonly string[];
   /** Ports on which this process listens: they are refused on its own addresses, exempt or not. */
   readonly ownPorts?: ReadonlySet<number>;
+  /** `scheme://host:port` of what the operator has named as a relay or MCP server: exempt, exactly as written. */
+  readonly namedTargets?: ReadonlySet<string>;
 }
 
 /** Verdicts on addresses about to be dialled. */
@@ -61,6 +63,7 @@ export class DestinationPolicy {
   readonly #exempt: readonly Cidr[];
   readonly #ownAddresses: () => readonly string[];
   readonly #ownPorts: ReadonlySet<number>;
+  readonly #namedTargets: ReadonlySet<string>;
   #ownList: readonly string[] | undefined;
   #ownKeys: ReadonlySet<string> = new Set();
 
@@ -69,6 +72,7 @@ export class DestinationPolicy {
     this.#exempt = settings.allowIps.map(parseCidr);
     this.#ownAddresses = settings.ownAddresses;
     this.#ownPorts = settings.ownPorts ?? new Set();
+    this.#namedTargets = settings.namedTargets ?? new Set();
   }
 
   /**
@@ -76,11 +80,13 @@ export class DestinationPolicy {
    * An exemption covers the address as dialled (a mapped one is the IPv4 address it connects to). It does not
    * reach through NAT64, 6to4 or Teredo: those forms need an exemption of their own, and none reaches the proxy's own
    * listeners: a request to itself would loop, or read its metrics.
+   * @param target `scheme://host:port`, canonical, on whose behalf it is dialled
    */
-  verdict(address: string, port?: number): "allowed" | "denied" {
+  verdict(address: string, port?: number, target?: string): "allowed" | "denied" {
     const ip = parseIp(address);
     if (ip === undefined) return "denied";
     if (port !== undefined && this.#ownPorts.has(port) && this.#isSelf(ip)) return "denied";
+    if (target !== undefined && this.#namedTargets.has(target)) return "allowed";
     if (inAny(this.#exempt, unmapped(ip))) return "allowed";
     return this.#isDenied(ip) ? "denied" : "allowed";
   }

@@ -43,8 +43,19 @@ export function requestVerdict(
   target: string,
   headers: HeaderList | undefined,
 ): Verdict {
-  const { policy, rules } = plan;
   if (!admitsHost(plan, authority)) return HOST_DENIED;
+  return ruledVerdict(plan, authority, method, target, headers);
+}
+
+/** The rules' part of it, for a host that is admitted: named by the operator as a relay or MCP server, or by policy. */
+export function ruledVerdict(
+  plan: PolicyPlan,
+  authority: Authority,
+  method: string,
+  target: string,
+  headers: HeaderList | undefined,
+): Verdict {
+  const { policy, rules } = plan;
   if (!rules.covers(authority)) return ALLOWED;
   // Some servers obey these instead of the request line that the rules have judged.
   const override = headers?.keys.find((key) => OVERRIDES.has(key.replaceAll("_", "-")));

@@ -3,29 +3,27 @@
 // wire.md sections 4 to 6 and 14.
 
 import type { BodySink } from "../http1/body-reader.ts";
-import { connectionOptions } from "../http1/forwarding.ts";
-import { requestFraming } from "../http1/framing.ts";
 import type { RequestHead } from "../http1/head.ts";
-import { ProxyError } from "../values/errors.ts";
+import type { Authority } from "../values/authority.ts";
+import type { ProxyError } from "../values/errors.ts";
 import { ConnectAttempt, type ConnectOwner, type InnerSession, type InnerTunnel } from "./connect.ts";
-import { type Decision, type DecisionSink, decide } from "./dispatch.ts";
-import { Exchange, type ExchangeOwner } from "./exchange/exchange.ts";
+import type { Current, Decision, DecisionSink } from "./decision.ts";
+import { decide } from "./dispatch.ts";
+import { Exchange } from "./exchange/exchange.ts";
+import type { ExchangeOwner } from "./exchange/exchange-owner.ts";
 import { Farewell } from "./farewell.ts";
 import { Intake } from "./intake.ts";
-import type { Current } from "./plan-exchange.ts";
+import { asksToPersist, bodyMayCome, MAX_DRAIN_BYTES } from "./persistence.ts";
 import type { Cancellable, UpstreamTarget, Wire, WireHandler } from "./ports.ts";
-import { hostOf } from "./record.ts";
+import { readRequest } from "./read-request.ts";
 import { Recorder } from "./recorder.ts";
-import { headTimeout, runTimeout } from "./refusals.ts";
+import { asProxyError, headTimeout, runRefusal, runTimeout } from "./refusals.ts";
 import { errorReply, type Reply, replyBytes } from "./replies.ts";
-import type { Live, Peer, SessionDeps } from "./session-deps.ts";
+import type { Live, Peer, Running, SessionDeps } from "./session-deps.ts";
 import { move, type SessionState } from "./session-state.ts";
 import { MAX_WAIT_MS } from "./suspend.ts";
 import { Tunnel } from "./tunnel.ts";
 
-/** What is read and dropped of a body that was answered early; beyond it the connection closes. wire.md section 4. */
-const MAX_DRAIN_BYTES = 64 * 1024;
-const SWITCHING_PROTOCOLS = 101;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, DecisionSink, BodySink, Live {
@@ -48,6 +46,7 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
   #deadline: number;
   /** Requests read so far. */
   requests = 0;
+  running: Running | undefined;
 
   /** @param tunnel the TLS tunnel this session runs in; its handshake has just begun */
   constructor(deps: SessionDeps, wire: Wire, peer: Peer, tunnel: InnerTunnel | undefined) {
@@ -104,14 +103,11 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
   clientPersists(): boolean {
     const current = this.#current;
     if (current === undefined || this.#deps.lifecycle.draining || this.#ended) return false;
-    if (!this.bodyMayCome()) return false;
-    return current.head.minor === 1 ? !current.options.close : current.options.keepAlive;
+    return this.bodyMayCome() && asksToPersist(current);
   }
 
   bodyMayCome(): boolean {
-    // The client may be waiting for 100 with its body unsent: nobody could tell body from next head.
-    const expects = this.#current?.head.headers.has("expect") === true;
-    return !expects || this.#exchange.continued || this.intake.bodySize > 0 || this.intake.bodyDone;
+    return bodyMayCome(this.#current, this.intake, this.#exchange.continued);
   }
 
   onRequestRoom(): void {
@@ -141,12 +137,10 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
 
   onSwitched(upstream: Wire, early: Uint8Array): void {
     this.onHandedOver();
-    const owner = { onTunnelClosed: this.onHandoverEnded.bind(this, SWITCHING_PROTOCOLS) };
+    const owner = { onTunnelClosed: this.onHandoverEnded.bind(this, 101) };
     this.#wait = new Tunnel(owner, this.#deps, this.wire, upstream, this.intake.takeAll(), early);
     if (this.#ended) this.wire.handler.onEnd();
   }
-
-  // What a CONNECT in progress says.
 
   /** The wire is somebody else's now; `close()` of that one ends this session. */
   onHandedOver(): void {
@@ -161,6 +155,8 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
   }
 
   openInner(wire: Wire, tunnel: InnerTunnel): InnerSession {
+    // Each request inside looks the run up for itself.
+    this.running = undefined;
     return new ClientSession(this.#deps, wire, { ...this.#peer }, tunnel);
   }
 
@@ -183,7 +179,14 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
     this.#pump();
   }
 
-  // What the sweep and the shutdown say.
+  revoke(): void {
+    const error = runRefusal(true);
+    if (this.#state !== "handed-over") this.#onThrown(error);
+    else {
+      this.#recorder.fail(error);
+      this.#wait?.cancel();
+    }
+  }
 
   sweep(now: number): void {
     if (this.#state === "busy" && now >= this.#exchange.deadline) this.#exchange.expire();
@@ -275,16 +278,10 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
     this.#state = move(this.#state, "busy");
     this.#deadline = NEVER;
     this.requests++;
-    const pinned = this.#pinned;
-    const type = pinned === undefined && head.method !== "CONNECT" ? "http" : "connect";
-    const host = pinned?.display ?? hostOf(head.target);
-    const record = this.#recorder.begin(head, this.#peer, type, host);
-    const framing = requestFraming(head);
-    const options = connectionOptions(head.headers, "malformed-request");
-    const current = { head, framing, options, record };
+    const current = readRequest(head, this.#peer, this.#pinned, this.#recorder);
     this.#current = current;
-    this.intake.startBody(framing);
-    const decision = decide(current, this.#peer, pinned, this.#deps, this);
+    this.intake.startBody(current.framing);
+    const decision = decide(current, this.#peer, this.#pinned, this.#deps, this);
     if ("kind" in decision) {
       this.#act(decision);
     } else {
@@ -295,6 +292,8 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
 
   #act(decision: Decision): void {
     if (decision.kind === "exchange") {
+      const { target, relay } = decision.request;
+      this.#run(relay === undefined ? target.authority : undefined);
       this.#exchange.start(decision.request);
     } else if (decision.kind === "reply") {
       this.#reply(decision.reply);
@@ -302,8 +301,13 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
       const { run, authority } = decision;
       const attempt = new ConnectAttempt(this, this.#deps, this.#peer.clientIp, run, authority);
       this.#wait = attempt;
+      this.#run(authority);
       attempt.start();
     }
+  }
+
+  #run(authority: Authority | undefined): void {
+    this.running = { token: this.#peer.token, authority };
   }
 
   // Answers of our own.
@@ -330,6 +334,7 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
 
   #next(bodyDone: boolean): void {
     this.#blocked = false;
+    this.running = undefined;
     this.#wait?.cancel();
     this.#wait = undefined;
     if (bodyDone) {
@@ -380,18 +385,14 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
 
   // The one catch of the client's direction.
   #onThrown(thrown: unknown): void {
-    const error =
-      thrown instanceof ProxyError ? thrown : new ProxyError("internal-error", "internal error", thrown);
+    const error = asProxyError(thrown);
     if (this.#state === "head") {
       this.#refuseBytes(error);
     } else if (this.#state === "draining") {
       this.#linger();
-    } else if (this.#state === "busy" && this.#exchange.active && this.#exchange.status !== 0) {
-      this.onAnswerBroken(error);
-      this.#exchange.abort();
     } else if (this.#state === "busy") {
-      this.#exchange.abort();
-      this.onFailed(error);
+      if (this.#exchange.active) this.#exchange.fail(error);
+      else this.onFailed(error);
     } else {
       this.destroy();
     }

@@ -102,6 +102,11 @@ export class ConnectAttempt implements DialHandler, TunnelOwner, SecureHandler, 
     }
   }
 
+  /** Bytes pass unseen: no request inside looks the run up again. */
+  get opaque(): boolean {
+    return this.#tunnel !== undefined;
+  }
+
   cancel(): void {
     this.#dial?.cancel();
     this.#tunnel?.cancel();

@@ -1,8 +1,10 @@
 // The one record per request, whatever became of it. Plain data without a secret; the log decides how it looks.
 // wire.md section 12.
 
-/** Which way the request took: through a tunnel (or the CONNECT itself), or over the outer connection. */
-export type ProxyType = "http" | "connect";
+import type { MessageCapture } from "./message-capture.ts";
+
+/** Which way the request took: through a tunnel (or the CONNECT itself), over the outer connection, or to the proxy. */
+export type ProxyType = "http" | "connect" | "mcp" | "relay" | "aws";
 
 export interface RequestRecord {
   requestId: string;
@@ -29,10 +31,14 @@ export interface RequestRecord {
   requestSize: number;
   responseSize: number;
   error: string | undefined;
+  /** Why tokens were not put into the body; undefined when they were, or there was nothing to put. */
+  substitutionSkipped: string | undefined;
   /** The proxy answered itself: an endpoint of its own. */
   local: boolean;
   /** Name in lower case and value of the fields that log.capture_headers names, as the client sent them. */
   captured: readonly (readonly [string, string])[] | undefined;
+  /** Both messages for a logger of the embedding program; undefined when there is none. */
+  message: MessageCapture | undefined;
 }
 
 /** What records show beside the usual. */
@@ -40,6 +46,8 @@ export interface RecordDetail {
   /** Lower-case names of request fields. */
   readonly captureHeaders: readonly string[];
   readonly query: boolean;
+  /** Keep the heads and the beginning of the bodies for a logger of the embedding program. */
+  readonly messages?: boolean;
 }
 
 /** Longest path in a record, in characters. */

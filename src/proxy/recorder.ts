@@ -3,6 +3,7 @@
 
 import type { RequestHead } from "../http1/head.ts";
 import type { ProxyError } from "../values/errors.ts";
+import { MessageCapture } from "./message-capture.ts";
 import type { Clock, RecordSink, RequestIds } from "./ports.ts";
 import { type ProxyType, pathOf, queryOf, type RecordDetail, type RequestRecord } from "./record.ts";
 import type { Peer } from "./session-deps.ts";
@@ -58,6 +59,11 @@ export class Recorder {
       query: head !== undefined && this.#deps.detail.query ? queryOf(head.target) : undefined,
       local: false,
       captured: head === undefined ? undefined : capture(head, this.#deps.detail.captureHeaders),
+      substitutionSkipped: undefined,
+      message:
+        head === undefined || this.#deps.detail.messages !== true
+          ? undefined
+          : new MessageCapture(head.target, head.headers),
     };
     this.#open = record;
     return record;

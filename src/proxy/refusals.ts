@@ -46,3 +46,18 @@ export function headTimeout(): ProxyError {
 export function runTimeout(): ProxyError {
   return new ProxyError("run-unresolved", "the run of this token could not be looked up in time");
 }
+
+/** @param reason for the log; made without the secret */
+export function asCredentialFailure(reason: unknown): ProxyError {
+  if (reason instanceof ProxyError) return reason;
+  return new ProxyError("credential-failed", "credential resolution failed", reason);
+}
+
+export function upstreamClosed(): ProxyError {
+  return new ProxyError("upstream-closed", "the upstream closed the connection without a complete answer");
+}
+
+/** Whatever was thrown that is no ProxyError is a bug of ours. */
+export function asProxyError(thrown: unknown): ProxyError {
+  return thrown instanceof ProxyError ? thrown : new ProxyError("internal-error", "internal error", thrown);
+}

@@ -31,6 +31,7 @@ export function errorReply(error: ProxyError, host: string): Reply {
   const fields: [string, string][] = [];
   const blocked = BLOCKED[error.code];
   if (error.code === "auth-required" || error.code === "invalid-token") fields.push([...BASIC_CHALLENGE]);
+  if (error.code === "unauthorized") fields.push(["WWW-Authenticate", 'Bearer realm="moat-proxy"']);
   if (error.code === "network-policy") fields.push(["Proxy-Authenticate", "Moat-Policy"]);
   if (blocked !== undefined) fields.push(["X-Moat-Blocked", blocked]);
   if (error.code === "too-many-connections" || error.code === "too-many-leaves")

@@ -2,6 +2,7 @@
 // composition root; sessions never reach past it, and read what is not readonly anew for each request: a reload swaps it.
 
 import type { HeadLimits } from "../http1/limits.ts";
+import type { Authority } from "../values/authority.ts";
 import type { LocalEndpoints } from "./local/local.ts";
 import type { Clock, Interceptor, RecordSink, RequestIds, Runs, Upstreams } from "./ports.ts";
 import type { RecordDetail } from "./record.ts";
@@ -15,8 +16,19 @@ export interface SessionLimits {
   readonly head?: HeadLimits;
 }
 
+/** What runs on a connection right now on behalf of a token. */
+export interface Running {
+  readonly token: string | undefined;
+  /** The host that policy has let through; undefined where the operator named it, as for a relay. */
+  readonly authority: Authority | undefined;
+}
+
 /** A session or tunnel as the sweep and the shutdown see it. */
 export interface Live {
+  /** Undefined when nothing runs that a revocation would have to end. */
+  readonly running?: Running | undefined;
+  /** Ends what runs: its token is no longer good. */
+  revoke?(): void;
   /** Acts on a deadline that has passed. @param now clock milliseconds */
   sweep(now: number): void;
   /** The proxy is stopping: close when idle, else after what is running. */

@@ -1,7 +1,7 @@
 // The one place where the data path waits for a promise (a run resolver, a credential source). A value never comes
 // here. Cancelling means that the outcome is ignored: the client has gone or the deadline has passed.
 
-import type { SecretSlot } from "../inject/credentials.ts";
+import type { Decision, DecisionSink } from "./decision.ts";
 import type { Cancellable } from "./ports.ts";
 
 /** Milliseconds a resolver, store or source may take; whoever waits keeps the deadline. */
@@ -29,7 +29,18 @@ export function suspend<T>(
   };
 }
 
-/** Fetches what is missing of several secrets; done when the last one is there. */
-export async function refreshAll(credentials: readonly { readonly slot: SecretSlot }[]): Promise<void> {
-  await Promise.all(credentials.map((credential) => credential.slot.refresh()));
+/** Tells the sink what `decision` makes of the value, or that there is none. */
+export function decideLater<T>(
+  promise: Promise<T>,
+  sink: DecisionSink,
+  decision: (value: T) => Decision,
+): Cancellable {
+  return suspend(
+    promise,
+    (value) => sink.onDecided(() => decision(value)),
+    (error) =>
+      sink.onDecided(() => {
+        throw error;
+      }),
+  );
 }

@@ -2,16 +2,31 @@
 // The counterpart of the reference's RunContextData. A session keeps the token, never the run: the run is looked
 // up again for every request.
 
-import { type CredentialRule, CredentialTable } from "../inject/credentials.ts";
+import type { CredentialRule } from "../inject/credentials.ts";
+import { InjectionPlan, type InjectionRules } from "../inject/injection-plan.ts";
 import { HostTable, parseHostPattern } from "../policy/host-pattern.ts";
 import { NetworkPolicy, type NetworkPolicySettings } from "../policy/network-policy.ts";
 import { compileRules, type HostRules } from "../policy/rules.ts";
 import type { PolicyPlan } from "../policy/verdict.ts";
+import type { ResponseTransformer, Transformer } from "../transform/body-stage.ts";
+import {
+  compileMcpServer,
+  type McpServer,
+  type McpServerRule,
+  type StoreSlots,
+  stubsByTarget,
+} from "./mcp-server.ts";
 
 export interface RunContext extends PolicyPlan {
   /** Undefined for the default run. Part of the pool key: no upstream connection serves two runs. */
   readonly runId: string | undefined;
-  readonly credentials: CredentialTable;
+  readonly injection: InjectionPlan;
+  /** In the order in which they are asked. */
+  readonly transformers: HostTable<readonly AnyTransformer[]>;
+  /** By name. */
+  readonly mcpServers: ReadonlyMap<string, McpServer>;
+  /** Answers `/_aws/credentials`; undefined: the proxy's own does. */
+  readonly awsHandler: LocalHandler | undefined;
   /** Hosts whose CONNECT stays an opaque tunnel. */
   readonly passthrough: HostTable<true>;
   /** Status of a refusal by the network policy. */
@@ -20,8 +35,20 @@ export interface RunContext extends PolicyPlan {
 
 export type DenyStatus = 407 | 403;
 
+/** Decides by the head at once, or is a function of the embedding program. */
+export type AnyTransformer = Transformer | ResponseTransformer;
+
+/** Answers a request to the proxy itself, in the terms of the web. */
+export type LocalHandler = (request: Request) => Response | Promise<Response>;
+
+export interface TransformerRule {
+  /** Host pattern as written. */
+  readonly host: string;
+  readonly transformer: AnyTransformer;
+}
+
 /** What a run is compiled from, as written. */
-export interface RunSettings {
+export interface RunSettings extends Omit<InjectionRules, "credentials"> {
   /** Undefined for the default run. */
   readonly runId: string | undefined;
   readonly network: NetworkPolicySettings & {
@@ -31,9 +58,14 @@ export interface RunSettings {
   readonly credentials: readonly CredentialRule[];
   /** Host patterns. */
   readonly passthrough?: readonly string[];
+  readonly transformers?: readonly TransformerRule[] | undefined;
+  readonly mcpServers?: readonly McpServerRule[] | undefined;
+  /** Grants that the run's own credentials lack are looked for here. */
+  readonly storeSlot?: StoreSlots | undefined;
+  readonly awsHandler?: LocalHandler | undefined;
 }
 
-/** @throws Error of one line that names what is wrong: a pattern, a grant, a rule, or a field of a credential */
+/** @throws Error of one line that names what is wrong: a pattern, a grant, a rule, a server or a field */
 export function compileRun(settings: RunSettings): RunContext {
   const { network } = settings;
   const rules = network.rules ?? [];
@@ -41,12 +73,38 @@ export function compileRun(settings: RunSettings): RunContext {
   const bare = rules.filter((item) => item.rules.length === 0).map((item) => item.host);
   const passthrough = new HostTable<true>();
   for (const host of settings.passthrough ?? []) passthrough.set(parseHostPattern(host), true);
+  const mcpServers = new Map<string, McpServer>();
+  const injection = InjectionPlan.compile(settings, (credentials) => {
+    for (const rule of settings.mcpServers ?? []) {
+      if (mcpServers.has(rule.name)) throw new Error(`MCP server ${JSON.stringify(rule.name)}: given twice`);
+      mcpServers.set(rule.name, compileMcpServer(rule, credentials, settings.storeSlot ?? noStore));
+    }
+    return stubsByTarget(mcpServers.values());
+  });
   return Object.freeze({
     runId: settings.runId,
     policy: NetworkPolicy.compile({ ...network, allow: [...network.allow, ...bare] }),
     rules: compileRules(rules),
-    credentials: CredentialTable.compile(settings.credentials),
+    injection,
+    transformers: compileTransformers(settings.transformers ?? []),
+    mcpServers,
+    awsHandler: settings.awsHandler,
     passthrough,
     denyStatus: network.denyStatus ?? 407,
   });
+}
+
+function compileTransformers(rules: readonly TransformerRule[]): HostTable<readonly AnyTransformer[]> {
+  const table = new HostTable<AnyTransformer[]>();
+  for (const { host, transformer } of rules) {
+    const pattern = parseHostPattern(host);
+    const list = table.get(pattern);
+    if (list === undefined) table.set(pattern, [transformer]);
+    else list.push(transformer);
+  }
+  return table;
+}
+
+function noStore(): undefined {
+  return undefined;
 }

@@ -19,6 +19,8 @@ const ERRORS = {
   "too-many-connections": { status: 503, blame: "client", fatal: true },
   // Most often a client that pins certificates or does not trust the CA: the operator's to mend.
   "handshake-failed": { status: 400, blame: "operator", fatal: true },
+  "invalid-path": { status: 400, blame: "client", fatal: false },
+  unauthorized: { status: 401, blame: "client", fatal: false },
   "auth-required": { status: 407, blame: "client", fatal: false },
   "invalid-token": { status: 407, blame: "client", fatal: false },
   "network-policy": { status: 407, blame: "policy", fatal: false },
@@ -35,9 +37,12 @@ const ERRORS = {
   "bad-response": { status: 502, blame: "upstream", fatal: false },
   "unasked-upgrade": { status: 502, blame: "upstream", fatal: false },
   "response-timeout": { status: 504, blame: "upstream", fatal: false },
+  "relay-failed": { status: 502, blame: "upstream", fatal: false },
+  "relay-credential": { status: 500, blame: "operator", fatal: false },
   "run-unresolved": { status: 503, blame: "operator", fatal: false },
   "transform-failed": { status: 502, blame: "operator", fatal: false },
   "credential-failed": { status: 502, blame: "operator", fatal: false },
+  "handler-failed": { status: 500, blame: "operator", fatal: false },
   "internal-error": { status: 500, blame: "proxy", fatal: true },
 } as const satisfies Record<string, { status: number; blame: Blame; fatal: boolean }>;
 

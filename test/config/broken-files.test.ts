@@ -266,8 +266,8 @@ const broken: readonly Broken[] = [
   },
   {
     name: "a key for later",
-    file: "relays: []\ncredentials:\n  - host: a.example\n    postgres: {}\n    source: { type: env, var: X }\n",
-    said: ["1: relays: not supported yet", "4: credentials[0].postgres: not supported yet"],
+    file: "postgres: {}\ncredentials:\n  - host: a.example\n    postgres: {}\n    source: { type: env, var: X }\n",
+    said: ["1: postgres: not supported yet", "4: credentials[0].postgres: not supported yet"],
   },
 ];
 

@@ -39,7 +39,9 @@ describe.each(Object.entries(SUPPORTED_KEYS))("%j", (place, keys) => {
     expect(node?.additionalProperties).toBe(false);
     expect(Object.keys(node?.properties ?? {})).toEqual([...keys]);
     const undescribed = Object.entries(node?.properties ?? {}).filter(([, { description }]) => !description);
-    expect(undescribed.map(([key]) => key)).toEqual(place === "credentials[]" ? ["source"] : []);
+    expect(undescribed.map(([key]) => key)).toEqual(
+      ["credentials[]", "token_substitutions[]"].includes(place) ? ["source"] : [],
+    );
   });
 });
 

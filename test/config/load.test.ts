@@ -51,6 +51,12 @@ describe("without a file", () => {
         clientCerts: [],
       },
       credentials: [],
+      extraHeaders: [],
+      removeHeaders: [],
+      tokenSubstitutions: [],
+      responseTransformers: [],
+      relays: [],
+      mcpServers: [],
       network: {
         policy: "permissive",
         allow: [],
@@ -390,12 +396,6 @@ describe("one line for each mistake", () => {
 
 describe("Decision: every Gatekeeper key is known", () => {
   const later: readonly (readonly [string, string])[] = [
-    ["extra_headers", "extra_headers: []"],
-    ["remove_headers", "remove_headers: []"],
-    ["token_substitutions", "token_substitutions: []"],
-    ["response_transformers", "response_transformers: []"],
-    ["relays", "relays: []"],
-    ["mcp_servers", "mcp_servers: []"],
     ["aws", "aws: { role_arn: x }"],
     ["postgres", "postgres: { port: 5432 }"],
   ];

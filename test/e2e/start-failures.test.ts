@@ -75,12 +75,7 @@ describe("exit 1 for a config or start-up failure; one line per mistake says why
       "var",
     ],
     ["a log level that is none", "log:\n  level: loud\n", "log.level", "loud"],
-    [
-      "a key for later",
-      "mcp_servers:\n  - name: x\n    url: https://x.test\n",
-      "mcp_servers",
-      "not supported yet",
-    ],
+    ["a key for later", "postgres:\n  port: 5432\n", "postgres", "not supported yet"],
   ];
   for (const [name, yaml, ...said] of bad) {
     test(name, async () => {

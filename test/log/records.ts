@@ -24,6 +24,8 @@ export const PLAIN: RequestRecord = {
   error: undefined,
   local: false,
   captured: undefined,
+  substitutionSkipped: undefined,
+  message: undefined,
 };
 
 /** Everything at once, which no request has. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { bound, clean, redactPath } from "../../src/log/redact.ts";
+import type { ProxyType } from "../../src/proxy/record.ts";
 
 describe("control characters are removed", () => {
   const cases: readonly (readonly [string, string, string])[] = [
@@ -27,20 +28,19 @@ test("a text longer than its bound ends in an ellipsis and has exactly that leng
 
 describe("a token in a path is written [token]", () => {
   const token = "0123456789abcdef".repeat(4);
-  const names = new Set(["context7", "slack"]);
-  const cases: readonly (readonly [string, string, boolean, string])[] = [
-    ["relay", `/relay/${token}/slack/x`, true, "/relay/[token]/slack/x"],
-    ["mcp", `/mcp/${token}/context7`, true, "/mcp/[token]/context7"],
-    ["nothing behind it", `/mcp/${token}`, true, "/mcp/[token]"],
-    ["a token of the operator's own making", "/relay/hunter2/slack", true, "/relay/[token]/slack"],
-    ["a configured name is no token", "/mcp/context7/sub", true, "/mcp/context7/sub"],
-    ["an empty segment", "/relay//slack", true, "/relay//slack"],
-    ["another local path", "/healthz", true, "/healthz"],
-    ["somebody else's API", "/relay/hunter2/slack", false, "/relay/hunter2/slack"],
-    ["our token sent to somebody else's API", `/relay/${token}/slack`, false, "/relay/[token]/slack"],
-    ["in upper case", `/mcp/${token.toUpperCase()}/x`, false, "/mcp/[token]/x"],
+  const cases: readonly (readonly [string, string, ProxyType, string])[] = [
+    ["an absolute-form request that got lost", `/relay/${token}/slack/x`, "http", "/relay/[token]/slack/x"],
+    ["nothing behind it", `/mcp/${token}`, "http", "/mcp/[token]"],
+    ["a token of the operator's own making", "/relay/hunter2/slack", "http", "/relay/[token]/slack"],
+    ["an empty segment", "/relay//slack", "http", "/relay//slack"],
+    ["another local path", "/healthz", "http", "/healthz"],
+    ["a relay has hidden its own", "/relay/slack/x", "relay", "/relay/slack/x"],
+    ["so has an MCP server", "/mcp/[token]/context7", "mcp", "/mcp/[token]/context7"],
+    ["somebody else's API", "/relay/hunter2/slack", "connect", "/relay/hunter2/slack"],
+    ["our token sent to somebody else's API", `/relay/${token}/slack`, "connect", "/relay/[token]/slack"],
+    ["in upper case", `/mcp/${token.toUpperCase()}/x`, "connect", "/mcp/[token]/x"],
   ];
-  for (const [name, path, local, expected] of cases) {
-    test(name, () => expect(redactPath(path, local, names)).toBe(expected));
+  for (const [name, path, type, expected] of cases) {
+    test(name, () => expect(redactPath(path, type)).toBe(expected));
   }
 });

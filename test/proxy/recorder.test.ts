@@ -58,6 +58,8 @@ describe("a record", () => {
         query: undefined,
         local: false,
         captured: undefined,
+        substitutionSkipped: undefined,
+        message: undefined,
       },
     ]);
   });

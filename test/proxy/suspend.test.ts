@@ -1,8 +1,9 @@
 // The one place that waits for a promise: exactly one call back, later, and none once cancelled.
 // architecture.md, the life of a request, step 6.
 import { describe, expect, test } from "bun:test";
-import { refreshAll, suspend } from "../../src/proxy/suspend.ts";
-import { ScriptedSlot, settled } from "../support/session-rig.ts";
+import type { Decision } from "../../src/proxy/decision.ts";
+import { decideLater, suspend } from "../../src/proxy/suspend.ts";
+import { settled } from "../support/session-rig.ts";
 
 /** What was called, in order. */
 function watch<T>(promise: Promise<T>) {
@@ -47,24 +48,24 @@ describe("a wait", () => {
   });
 });
 
-describe("fetching several secrets", () => {
-  test("is done when the last one is there", async () => {
-    const slots = [new ScriptedSlot(), new ScriptedSlot()];
-    const { calls } = watch(refreshAll(slots.map((slot) => ({ slot }))).then(() => "all"));
-    expect(slots.map((slot) => slot.refreshes)).toEqual([1, 1]);
-    slots[1]?.resolve("b");
+describe("a decision that has to wait", () => {
+  test("is made when the value is there, by whoever asks for it; a rejection is thrown there", async () => {
+    const heard: string[] = [];
+    const sink = {
+      onDecided(outcome: () => Decision) {
+        try {
+          heard.push(outcome().kind);
+        } catch (error) {
+          heard.push(String(error));
+        }
+      },
+    };
+    const reply: Decision = { kind: "reply", reply: { status: 200, fields: [], contentType: "", body: "" } };
+    decideLater(Promise.resolve(1), sink, () => reply);
+    decideLater(Promise.reject(new Error("no")), sink, () => reply);
+    decideLater(Promise.resolve(1), sink, () => reply).cancel();
+    expect(heard).toEqual([]);
     await settled();
-    expect(calls).toEqual([]);
-    slots[0]?.resolve("a");
-    await settled();
-    expect(calls).toEqual(["value all"]);
-  });
-
-  test("fails with the first that fails", async () => {
-    const slots = [new ScriptedSlot(), new ScriptedSlot()];
-    const { calls } = watch(refreshAll(slots.map((slot) => ({ slot }))).then(() => "all"));
-    slots[1]?.reject(new Error("gone"));
-    await settled();
-    expect(calls).toEqual(["error gone"]);
+    expect(heard.sort()).toEqual(["Error: no", "reply"]);
   });
 });

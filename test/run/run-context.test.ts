@@ -33,7 +33,7 @@ describe("compileRun", () => {
     expect(run.runId).toBe("run-1");
     expect(run.policy.allows(authority)).toBe(true);
     expect(run.policy.allows(parseAuthority("example.org:443"))).toBe(false);
-    expect(run.credentials.lookup(authority).map((c) => c.header)).toEqual(["Authorization"]);
+    expect(run.injection.credentials.lookup(authority).map((c) => c.header)).toEqual(["Authorization"]);
     expect(Object.isFrozen(run)).toBe(true);
   });
 
@@ -44,7 +44,7 @@ describe("compileRun", () => {
     allow.push("b.test");
     credentials.push(CREDENTIAL);
     expect(run.policy.allows(parseAuthority("b.test:443"))).toBe(false);
-    expect(run.credentials.lookup(parseAuthority("api.example.com:443"))).toEqual([]);
+    expect(run.injection.credentials.lookup(parseAuthority("api.example.com:443"))).toEqual([]);
   });
 
   test.each([

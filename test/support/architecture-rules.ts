@@ -253,7 +253,7 @@ const language: Rule = (file) => {
 
 /** Folders and files that may ask the machine for the time, for chance and for its environment. */
 const WORLDLY =
-  /^(app\.ts$|main\.ts$|cli\/|net\/|control\/|log\/|api\/|config\/(load|ca-files)|credentials\/|aws\/)/;
+  /^(app\.ts$|app\/|main\.ts$|cli\/|net\/|control\/|log\/|api\/|config\/(load|ca-files)|credentials\/|aws\/)/;
 const TIME_AND_ENVIRONMENT: readonly (readonly [string, string])[] = [
   ["Date", "now"],
   ["performance", "now"],

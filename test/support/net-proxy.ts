@@ -1,5 +1,6 @@
 // What a Listener needs to serve real sessions, without files and configuration: an open policy, the test CA, no
 // credentials, records kept in memory. Limits are those of the caller.
+
 import { Listener, type ListenerOptions } from "../../src/net/listener.ts";
 import { UpstreamPool } from "../../src/net/upstream-pool.ts";
 import { LocalEndpoints } from "../../src/proxy/local/local.ts";
@@ -7,6 +8,7 @@ import type { RequestRecord } from "../../src/proxy/record.ts";
 import type { Live, SessionDeps } from "../../src/proxy/session-deps.ts";
 import { DefaultRun } from "../../src/run/default-run.ts";
 import { compileRun } from "../../src/run/run-context.ts";
+import { localConfig } from "./local-config.ts";
 import { dialOptions } from "./net-dials.ts";
 import { interceptionCa, interceptor } from "./net-wires.ts";
 import { Watch } from "./net-witness.ts";
@@ -52,7 +54,7 @@ export function startSmallProxy(options: SmallProxyOptions = {}): SmallProxy {
     ids: { next: () => `req_${++ids}` },
     clock,
     limits: { headMs: 60_000, handshakeMs: 10_000, idleMs: 120_000, responseHeaderMs: 900_000 },
-    local: new LocalEndpoints({ localHosts: [], allowedOrigins: [], caPem: interceptionCa().certPem }),
+    local: new LocalEndpoints(localConfig({ caPem: interceptionCa().certPem })),
     plainPorts: new Set([80]),
     live,
     lifecycle: { draining: false, tunnels: 0 },

@@ -6,19 +6,20 @@ import { expect } from "bun:test";
 import type { CredentialRule, SecretSlot } from "../../src/inject/credentials.ts";
 import type { NetworkPolicySettings } from "../../src/policy/network-policy.ts";
 import { ClientSession } from "../../src/proxy/client-session.ts";
-import { LocalEndpoints } from "../../src/proxy/local/local.ts";
+import { type LocalConfig, LocalEndpoints } from "../../src/proxy/local/local.ts";
 import type { Interceptor, Runs, SecureHandler, UpstreamTarget, Wire } from "../../src/proxy/ports.ts";
 import type { RequestRecord } from "../../src/proxy/record.ts";
 import { upstreamTarget } from "../../src/proxy/route.ts";
 import type { Live, SessionDeps, SessionLimits } from "../../src/proxy/session-deps.ts";
 import { DefaultRun } from "../../src/run/default-run.ts";
-import { compileRun, type RunContext } from "../../src/run/run-context.ts";
+import { compileRun, type RunContext, type RunSettings } from "../../src/run/run-context.ts";
 import { type Authority, formatAuthority, parseAuthority } from "../../src/values/authority.ts";
 import { ProxyError } from "../../src/values/errors.ts";
 import { Secret } from "../../src/values/secret.ts";
 import type { Leaf } from "../../src/x509/leaf.ts";
 import { type Connection, FakeUpstreams } from "./fake-upstreams.ts";
 import { EventLoop, FakeWire } from "./fake-wire.ts";
+import { localConfig } from "./local-config.ts";
 
 export const CLIENT_IP = "192.0.2.7";
 export const ESTABLISHED = "HTTP/1.1 200 Connection Established\r\n\r\n";
@@ -93,6 +94,8 @@ export interface RunOptions {
   readonly runId?: string;
   readonly network?: Partial<NetworkPolicySettings>;
   readonly credentials?: readonly CredentialRule[];
+  /** Everything else that a run is compiled from. */
+  readonly more?: Partial<RunSettings>;
 }
 
 export function makeRun(options: RunOptions = {}): RunContext {
@@ -100,6 +103,7 @@ export function makeRun(options: RunOptions = {}): RunContext {
     runId: options.runId,
     network: { policy: "permissive", allow: [], grants: [], ...options.network },
     credentials: options.credentials ?? [],
+    ...options.more,
   });
 }
 
@@ -187,6 +191,7 @@ export interface RigOptions extends RunOptions {
   readonly intercept?: boolean;
   readonly plainPorts?: readonly number[];
   readonly limits?: Partial<SessionLimits>;
+  readonly local?: Partial<LocalConfig>;
 }
 
 const open: SessionRig[] = [];
@@ -218,11 +223,14 @@ export class SessionRig {
       ids: { next: () => `req-${++this.#ids}` },
       clock: { now: () => this.now },
       limits: { ...LIMITS, ...options.limits },
-      local: new LocalEndpoints({
-        localHosts: ["box.test"],
-        allowedOrigins: ["https://app.test"],
-        caPem: "the certificate\n",
-      }),
+      local: new LocalEndpoints(
+        localConfig({
+          localHosts: ["box.test"],
+          allowedOrigins: ["https://app.test"],
+          caPem: "the certificate\n",
+          ...options.local,
+        }),
+      ),
       plainPorts: new Set(options.plainPorts ?? [80]),
       live: this.live,
       lifecycle: { draining: false, tunnels: 0 },

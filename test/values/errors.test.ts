@@ -21,6 +21,8 @@ const CONTRACT: Readonly<
   "too-many-leaves": [429, "client", false],
   "too-many-connections": [503, "client", true],
   "handshake-failed": [400, "operator", true],
+  "invalid-path": [400, "client", false],
+  unauthorized: [401, "client", false],
   "auth-required": [407, "client", false],
   "invalid-token": [407, "client", false],
   "network-policy": [407, "policy", false],
@@ -37,9 +39,12 @@ const CONTRACT: Readonly<
   "bad-response": [502, "upstream", false],
   "unasked-upgrade": [502, "upstream", false],
   "response-timeout": [504, "upstream", false],
+  "relay-failed": [502, "upstream", false],
+  "relay-credential": [500, "operator", false],
   "run-unresolved": [503, "operator", false],
   "transform-failed": [502, "operator", false],
   "credential-failed": [502, "operator", false],
+  "handler-failed": [500, "operator", false],
   "internal-error": [500, "proxy", true],
 };
 

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { shellWord } from "../../src/cli/shell-word.ts";
+import { shellWord } from "../../src/values/shell-word.ts";
 
 const CASES = [
   "/home/me/.moat/ca.crt",

@@ -1,89 +1,70 @@
-// One request and its answer, over an upstream connection: credentials ready, connection found or dialled, bytes both
+// One request and its answer, over an upstream connection: secrets ready, connection found or dialled, bytes both
 // ways, retried once where that is safe, released at the end. One object per session, reset between requests; proxied
-// HTTPS, plain HTTP and whatever comes later all run through it. wire.md section 4.
+// HTTPS, plain HTTP, relays and MCP servers all run through it. wire.md section 4.
 
 import { forwardTrailers } from "../../http1/forwarding.ts";
 import type { HeaderList } from "../../http1/headers.ts";
 import { chunkBytes, lastChunkBytes } from "../../http1/write-head.ts";
-import type { Credential } from "../../inject/credentials.ts";
-import { ProxyError } from "../../values/errors.ts";
+import type { ProxyError } from "../../values/errors.ts";
+import { fetchSecrets } from "../fetch-secrets.ts";
 import type { Cancellable, Clock, DialHandler, Upstream, Upstreams, Wire, WireHandler } from "../ports.ts";
-import { cleartextRefusal } from "../refusals.ts";
+import { asCredentialFailure, asProxyError, upstreamClosed } from "../refusals.ts";
 import type { SessionLimits } from "../session-deps.ts";
-import { MAX_WAIT_MS, refreshAll, suspend } from "../suspend.ts";
-import { authenticatesConnection, PinnedUpstream } from "./pinning.ts";
+import { MAX_WAIT_MS, suspend } from "../suspend.ts";
+import type { ExchangeOwner } from "./exchange-owner.ts";
+import { CONTINUE_BYTES, expectsContinue, Gathering } from "./gathering.ts";
+import { Lease } from "./lease.ts";
+import { authenticatesConnection } from "./pinning.ts";
 import {
   type ExchangeRequest,
   evictRefused,
+  injectedNames,
   isRepeatable,
-  needsPrivatePeer,
-  upstreamHead,
+  leaseTerms,
+  type Opening,
+  opening,
 } from "./request-side.ts";
 import { ResponseSide } from "./response-side.ts";
 
-/** What the session does for its exchange. */
-export interface ExchangeOwner {
-  /** May the client's connection carry another request after this answer? */
-  clientPersists(): boolean;
-  /** Can the rest of the body still come? Not when the client waits for a 100 that it will not get. */
-  bodyMayCome(): boolean;
-  /** The upstream is connected, or has room again: body bytes may flow. */
-  onRequestRoom(): void;
-  /** The answer is complete. `bodyDone` false: the client is still sending a body that nobody wants. */
-  onAnswered(bodyDone: boolean): void;
-  /** No byte of a final answer has been sent: reply with this error. */
-  onFailed(error: ProxyError): void;
-  /** Part of an answer has been sent and the rest will not come. */
-  onAnswerBroken(error: ProxyError): void;
-  /** 101: the two wires now belong to a tunnel. `early` came behind the head. */
-  onSwitched(upstream: Wire, early: Uint8Array): void;
-}
+/** `gathering`: a small body is kept until it is whole. `open`: the upstream is connected. */
+type Phase = "idle" | "gathering" | "waiting" | "open";
 
-type ExchangeLimits = Pick<SessionLimits, "responseHeaderMs" | "head">;
-type Phase = "idle" | "waiting" | "open";
-
-/** Milliseconds: how long a connection may have been idle to get a request that cannot be repeated. */
-const FRESH_MS = 2000;
-const ANY_AGE = Number.POSITIVE_INFINITY;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class Exchange implements WireHandler, DialHandler {
   readonly #owner: ExchangeOwner;
   readonly #client: Wire;
-  readonly #upstreams: Upstreams;
+  readonly #lease: Lease;
   readonly #clock: Clock;
   readonly #responseHeaderMs: number;
   readonly #response: ResponseSide;
   #phase: Phase = "idle";
   #request: ExchangeRequest | undefined;
-  #headBytes: Uint8Array | undefined;
+  #gathering: Gathering | undefined;
+  #opening: Opening | undefined;
   #wait: Cancellable | undefined;
   #upstream: Upstream | undefined;
-  /** Authenticated by NTLM or Negotiate: this session's until it ends. */
-  readonly #own = new PinnedUpstream();
-  #pinning = false;
   /** The connection has carried a request before: its server may have closed it without our knowing. */
   #reused = false;
   #acceptedBefore = 0;
   #bodyStarted = false;
   #bodyDone = false;
   #retried = false;
+  /** Bytes of the upstream are being read: what comes of them is acted on afterwards. */
+  #reading = false;
+  /** The upstream said more than it was asked for, or has gone: it serves nobody else. */
+  #poisoned = false;
+  #stageFailure: ProxyError | undefined;
   /** Clock time at which the upstream has been silent for too long; Infinity once it has answered. */
   deadline = NEVER;
 
-  constructor(
-    owner: ExchangeOwner,
-    client: Wire,
-    upstreams: Upstreams,
-    clock: Clock,
-    limits: ExchangeLimits,
-  ) {
+  constructor(owner: ExchangeOwner, client: Wire, upstreams: Upstreams, clock: Clock, limits: SessionLimits) {
     this.#owner = owner;
     this.#client = client;
-    this.#upstreams = upstreams;
+    this.#lease = new Lease(upstreams);
     this.#clock = clock;
     this.#responseHeaderMs = limits.responseHeaderMs;
-    this.#response = new ResponseSide(client, owner, limits.head);
+    this.#response = new ResponseSide(client, this, limits.head);
   }
 
   /** A request is under way. */
@@ -91,9 +72,9 @@ export class Exchange implements WireHandler, DialHandler {
     return this.#phase !== "idle";
   }
 
-  /** The upstream takes body bytes now. */
+  /** Body bytes are taken now. */
   get open(): boolean {
-    return this.#phase === "open";
+    return this.#phase === "open" || this.#phase === "gathering";
   }
 
   /** Status sent to the client; 0 before. */
@@ -105,7 +86,7 @@ export class Exchange implements WireHandler, DialHandler {
     return this.#response.size;
   }
 
-  /** The upstream said 100: the client may be sending the body it held back. */
+  /** The client has heard 100: it may be sending the body it held back. */
   get continued(): boolean {
     return this.#response.continued;
   }
@@ -116,22 +97,24 @@ export class Exchange implements WireHandler, DialHandler {
 
   start(request: ExchangeRequest): void {
     this.#request = request;
-    this.#headBytes = undefined;
+    this.#opening = undefined;
+    this.#gathering = request.gather ? new Gathering() : undefined;
     this.#bodyStarted = false;
     this.#bodyDone = request.framing.kind === "none";
     this.#retried = false;
-    this.#phase = "waiting";
-    this.#response.start({
-      method: request.head.method,
-      minor: request.head.minor,
-      webSocket: request.webSocket,
-    });
-    if (request.credentials.every(isAtHand)) this.#connect(request);
-    else this.#fetchCredentials(request);
+    this.#poisoned = false;
+    this.#response.start(request);
+    if (!request.gather) this.#proceed(request);
+    else this.#gather(request);
   }
 
   /** Body bytes, framing removed. Call flush() when what is at hand has been given. */
   sendBody(bytes: Uint8Array): void {
+    this.#request?.record.message?.onRequestBody(bytes);
+    if (this.#phase === "gathering") {
+      this.#gathering?.push(bytes);
+      return;
+    }
     const wire = this.#upstream?.wire;
     if (wire === undefined) return;
     this.#bodyStarted = true;
@@ -142,7 +125,12 @@ export class Exchange implements WireHandler, DialHandler {
   endBody(trailers: HeaderList | undefined): void {
     this.#bodyDone = true;
     const request = this.#request;
-    if (request?.framing.kind !== "chunked") return;
+    if (request === undefined) return;
+    if (this.#phase === "gathering") {
+      this.#proceed(request);
+      return;
+    }
+    if (request.framing.kind !== "chunked") return;
     this.#bodyStarted = true;
     if (trailers !== undefined) forwardTrailers(trailers, request.options.nominated, injectedNames(request));
     this.#upstream?.wire.queue(lastChunkBytes(trailers));
@@ -159,13 +147,14 @@ export class Exchange implements WireHandler, DialHandler {
 
   /** The client has taken what it was sent. */
   onClientDrain(): void {
-    this.#upstream?.wire.resume();
+    this.#response.resume();
+    if (this.#response.hasRoom) this.#upstream?.wire.resume();
   }
 
   /** The session is over. */
   close(): void {
     this.abort();
-    this.#own.drop();
+    this.#lease.drop();
   }
 
   /** Gives up: the client has gone, a deadline has passed, or the run was revoked. */
@@ -178,12 +167,7 @@ export class Exchange implements WireHandler, DialHandler {
   /** The deadline has passed. */
   expire(): void {
     const opened = this.#phase === "open";
-    this.#wait?.cancel();
-    this.#fail(
-      opened
-        ? new ProxyError("response-timeout", "the upstream did not answer in time")
-        : new ProxyError("credential-failed", "credential resolution failed", new Error("timed out")),
-    );
+    this.fail(opened ? this.#response.lateness() : asCredentialFailure(new Error("timed out")));
   }
 
   onConnected(upstream: Upstream): void {
@@ -194,23 +178,27 @@ export class Exchange implements WireHandler, DialHandler {
   }
 
   onDialFailed(error: ProxyError): void {
-    this.#fail(error);
+    this.fail(error);
   }
 
   onData(bytes: Uint8Array): void {
-    const response = this.#response;
     let rest: Uint8Array;
+    this.#reading = true;
     try {
-      rest = response.read(bytes);
+      rest = this.#response.read(bytes);
+      if (this.#stageFailure !== undefined) throw this.#stageFailure;
     } catch (error) {
-      this.#fail(asProxyError(error));
+      this.fail(asProxyError(error));
       return;
+    } finally {
+      this.#reading = false;
     }
-    if (response.status !== 0) this.deadline = NEVER;
-    if (!this.#client.flush()) this.#upstream?.wire.pause();
-    if (response.switched) this.#switch(rest);
-    else if (response.complete && rest.length > 0) this.#finish(true);
-    else this.#settle();
+    this.#pushOn();
+    if (this.#response.switched) this.#switch(rest);
+    else {
+      this.#poisoned ||= rest.length > 0;
+      this.#settle();
+    }
   }
 
   onDrain(): void {
@@ -219,83 +207,112 @@ export class Exchange implements WireHandler, DialHandler {
   }
 
   onEnd(): void {
-    if (this.#response.end()) {
-      this.#client.flush();
-      this.#finish(true);
-    } else {
-      this.#lost();
-    }
+    if (this.#response.end()) this.#gone();
+    else this.#lost();
   }
 
   // Gone without a FIN: a body that ends with the connection may have been cut.
   onClose(): void {
-    if (this.#response.complete) this.#finish(true);
+    if (this.#response.upstreamDone) this.#gone();
     else this.#lost();
   }
 
-  #fetchCredentials(request: ExchangeRequest): void {
-    const missing = request.credentials.filter((credential) => !isAtHand(credential));
+  clientPersists(): boolean {
+    return this.#owner.clientPersists();
+  }
+
+  onStageProgress(): void {
+    if (this.#reading || this.#phase !== "open") return;
+    this.#pushOn();
+    this.#settle();
+  }
+
+  onStageFailed(error: ProxyError): void {
+    if (this.#reading) this.#stageFailure = error;
+    else if (this.#phase === "open") this.fail(error);
+  }
+
+  /** Sends on what has been made of the answer; a full side stops its source. */
+  #pushOn(): void {
+    const response = this.#response;
+    if (response.status !== 0) this.deadline = NEVER;
+    else if (response.staged && this.deadline === NEVER) this.deadline = this.#clock.now() + MAX_WAIT_MS;
+    const flushed = this.#client.flush();
+    if (!flushed) response.pause();
+    if (!flushed || !response.hasRoom) this.#upstream?.wire.pause();
+    else if (response.staged) this.#upstream?.wire.resume();
+  }
+
+  #gather(request: ExchangeRequest): void {
+    this.#phase = "gathering";
+    if (!expectsContinue(request.head)) return;
+    this.#client.write(CONTINUE_BYTES);
+    this.#response.continued = true;
+  }
+
+  #proceed(request: ExchangeRequest): void {
+    this.#phase = "waiting";
+    const fetching = fetchSecrets(request);
+    if (fetching === undefined) {
+      this.#connect(request);
+      return;
+    }
     this.deadline = this.#clock.now() + MAX_WAIT_MS;
     this.#wait = suspend(
-      refreshAll(missing),
+      fetching,
       () => {
         this.#connect(request);
         if (this.#phase === "open") this.#owner.onRequestRoom();
       },
-      (error) =>
-        this.#fail(
-          error instanceof ProxyError
-            ? error
-            : new ProxyError("credential-failed", "credential resolution failed", error),
-        ),
+      (error) => this.fail(asCredentialFailure(error)),
     );
   }
 
   #connect(request: ExchangeRequest): void {
     this.deadline = NEVER;
-    const { run, target } = request;
-    const privateOnly = needsPrivatePeer(request);
-    const idle = this.#idleUpstream(request, isRepeatable(request));
-    this.#reused = idle !== undefined;
-    if (idle === undefined) {
-      this.#wait = this.#upstreams.dial(run, target, privateOnly, this);
-    } else if (privateOnly && !idle.privatePeer) {
-      idle.wire.destroy();
-      this.#fail(cleartextRefusal());
-    } else {
-      this.#wait = undefined;
-      this.#attach(idle);
+    this.#wait = undefined;
+    const terms = leaseTerms(request);
+    try {
+      const idle = this.#lease.take(terms, this.#retried);
+      this.#reused = idle !== undefined;
+      if (idle !== undefined) this.#attach(idle);
+      else this.#wait = this.#lease.dial(terms, this);
+    } catch (error) {
+      this.fail(asProxyError(error));
     }
-  }
-
-  #idleUpstream({ run, target }: ExchangeRequest, repeatable: boolean): Upstream | undefined {
-    const own = this.#own.take(run, target);
-    this.#pinning = own !== undefined;
-    if (own !== undefined || this.#retried) return own;
-    return this.#upstreams.take(run, target, repeatable ? ANY_AGE : FRESH_MS);
   }
 
   #attach(upstream: Upstream): void {
     const request = this.#request as ExchangeRequest; // set by start(), cleared only by #reset()
     const { wire } = upstream;
     try {
-      this.#headBytes ??= upstreamHead(request);
-      this.#pinning ||= authenticatesConnection(request.head.headers);
+      this.#opening ??= opening(request, this.#gathering?.whole());
+      if (authenticatesConnection(request.head.headers)) this.#lease.pin();
     } catch (error) {
       upstream.wire.destroy();
-      this.#fail(asProxyError(error));
+      this.fail(asProxyError(error));
       return;
     }
     this.#upstream = upstream;
     this.#acceptedBefore = wire.accepted;
     this.#phase = "open";
     wire.handler = this;
-    wire.queue(this.#headBytes);
+    const { head, body } = this.#opening;
+    wire.queue(head);
+    if (body !== undefined) wire.queue(body);
     this.#extendDeadline();
   }
 
   #extendDeadline(): void {
-    if (this.#response.status === 0) this.deadline = this.#clock.now() + this.#responseHeaderMs;
+    const { status, staged } = this.#response;
+    if (status === 0 && !staged) this.deadline = this.#clock.now() + this.#responseHeaderMs;
+  }
+
+  // The upstream has gone, its answer complete; a transformer may still be working on it.
+  #gone(): void {
+    this.#poisoned = true;
+    this.#pushOn();
+    this.#settle();
   }
 
   // The upstream closed before its answer was complete.
@@ -310,42 +327,40 @@ export class Exchange implements WireHandler, DialHandler {
     if (safe && this.#reused && !this.#retried) {
       this.#retried = true;
       this.#phase = "waiting";
-      this.deadline = NEVER;
       this.#connect(request);
       return;
     }
-    this.#fail(
-      new ProxyError("upstream-closed", "the upstream closed the connection without a complete answer"),
-    );
+    this.fail(upstreamClosed());
   }
 
   // The answer may be complete long before the request is: an upstream that goes on reading gets the rest of it.
   #settle(): void {
-    if (this.#phase !== "open" || !this.#response.complete) return;
+    const response = this.#response;
+    if (this.#phase !== "open" || !response.complete) return;
     const sent = this.#bodyDone && this.#upstream?.wire.backlog === 0;
     if (
       sent ||
-      this.#response.endsWithConnection ||
-      !this.#response.upstreamPersists ||
+      this.#poisoned ||
+      response.endsWithConnection ||
+      !response.reusable ||
       !(this.#bodyDone || this.#owner.bodyMayCome())
     )
-      this.#finish(false);
+      this.#finish();
   }
 
-  #finish(poisoned: boolean): void {
+  #finish(): void {
     const upstream = this.#upstream;
     const response = this.#response;
     const bodyDone = this.#bodyDone;
     const sent = bodyDone && upstream?.wire.backlog === 0;
-    const reusable = !poisoned && sent && response.upstreamPersists;
+    const reusable = !this.#poisoned && sent && response.reusable;
     const { keepAliveMs } = response;
-    this.#pinning ||= response.asksForConnectionAuth;
-    evictRefused(this.#request?.credentials ?? [], response.status);
+    if (response.asksForConnectionAuth) this.#lease.pin();
+    if (this.#request !== undefined) evictRefused(this.#request, response.status);
     this.#reset();
     if (upstream !== undefined) {
-      if (!reusable) upstream.wire.destroy();
-      else if (this.#pinning) this.#own.keep(upstream);
-      else this.#upstreams.release(upstream, keepAliveMs);
+      if (reusable) this.#lease.giveBack(upstream, keepAliveMs);
+      else upstream.wire.destroy();
     }
     this.#owner.onAnswered(bodyDone);
   }
@@ -356,33 +371,26 @@ export class Exchange implements WireHandler, DialHandler {
     if (wire !== undefined) this.#owner.onSwitched(wire, early);
   }
 
-  #fail(error: ProxyError): void {
+  /** Ends with a reply where none has begun, else with a cut. */
+  fail(error: ProxyError): void {
+    this.#wait?.cancel();
     const begun = this.#response.status !== 0;
+    const told = this.#request?.relay?.explain(error) ?? error;
     this.#upstream?.wire.destroy();
     this.#reset();
-    if (begun) this.#owner.onAnswerBroken(error);
-    else this.#owner.onFailed(error);
+    if (begun) this.#owner.onAnswerBroken(told);
+    else this.#owner.onFailed(told);
   }
 
   #reset(): void {
     this.#phase = "idle";
     this.#request = undefined;
-    this.#headBytes = undefined;
+    this.#gathering = undefined;
+    this.#opening = undefined;
     this.#upstream = undefined;
     this.#wait = undefined;
+    this.#stageFailure = undefined;
+    this.#response.abort();
     this.deadline = NEVER;
   }
-}
-
-function isAtHand(credential: Credential): boolean {
-  return credential.slot.current() !== undefined;
-}
-
-function injectedNames(request: ExchangeRequest): ReadonlySet<string> | undefined {
-  if (request.credentials.length === 0) return undefined;
-  return new Set(request.credentials.map((credential) => credential.header.toLowerCase()));
-}
-
-function asProxyError(error: unknown): ProxyError {
-  return error instanceof ProxyError ? error : new ProxyError("internal-error", "internal error", error);
 }

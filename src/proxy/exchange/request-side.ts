@@ -1,14 +1,23 @@
-// The request as the upstream gets it: strip, inject, write, in that order and only here. Pure but for the credential
-// slots, which must be filled before. wire.md sections 4 to 6.
+// The request as the upstream gets it: strip, remove, substitute, inject, add, write, in that order and only here. Pure
+// but for the credential slots, which must be filled before. wire.md sections 4 to 6.
 
 import { type ConnectionOptions, forwardRequest } from "../../http1/forwarding.ts";
 import type { Framing } from "../../http1/framing.ts";
 import type { RequestHead } from "../../http1/head.ts";
 import { requestHeadBytes } from "../../http1/write-head.ts";
-import { type Credential, inject } from "../../inject/credentials.ts";
+import { type Credential, inject, type SecretSlot } from "../../inject/credentials.ts";
+import { addExtraHeaders } from "../../inject/extra-headers.ts";
+import type { HostInjection } from "../../inject/injection-plan.ts";
+import type { McpStub } from "../../inject/mcp-stub.ts";
+import { removeHeaders } from "../../inject/remove-headers.ts";
+import { substituteAuthorization, substituteBody, substitutePath } from "../../inject/token-substitution.ts";
 import type { RunContext } from "../../run/run-context.ts";
+import type { RelayView } from "../local/relay-view.ts";
 import type { UpstreamTarget } from "../ports.ts";
 import type { RequestRecord } from "../record.ts";
+import type { AnswerRewriter } from "./answer-rewriter.ts";
+import { hiddenCredential, hiddenToken } from "./hidden.ts";
+import type { LeaseTerms } from "./lease.ts";
 
 /** All that is decided about a request before anything of it is sent. */
 export interface ExchangeRequest {
@@ -22,7 +31,17 @@ export interface ExchangeRequest {
   readonly host: string | undefined;
   readonly webSocket: boolean;
   readonly run: RunContext;
+  readonly injection: HostInjection;
+  /** Those of the injection that this request gets. */
   readonly credentials: readonly Credential[];
+  /** Stubs that the client sent; one whose credential is missing goes on as it came. */
+  readonly stubs: readonly McpStub[];
+  /** The body is kept until it is whole: tokens are put into it. */
+  readonly gather: boolean;
+  /** Undefined: the answer goes on as it comes. */
+  readonly rewriter: AnswerRewriter | undefined;
+  /** The request came over a path of the proxy's own. */
+  readonly relay: RelayView | undefined;
   readonly record: RequestRecord;
 }
 
@@ -34,17 +53,36 @@ export function isRepeatable(request: ExchangeRequest): boolean {
   return request.framing.kind === "none" && !request.webSocket && IDEMPOTENT.has(request.head.method);
 }
 
+export function leaseTerms(request: ExchangeRequest): LeaseTerms {
+  const { run, target } = request;
+  return { run, target, privateOnly: needsPrivatePeer(request), repeatable: isRepeatable(request) };
+}
+
 /** A credential that may not cross a public network in the clear is about to. */
-export function needsPrivatePeer(request: ExchangeRequest): boolean {
+export function needsPrivatePeer({ target, credentials, stubs, injection }: ExchangeRequest): boolean {
+  if (target.scheme === "https") return false;
   return (
-    request.target.scheme === "http" && request.credentials.some((credential) => !credential.allowCleartext)
+    credentials.some((credential) => !credential.allowCleartext) ||
+    stubs.some(({ credential }) => credential !== undefined && !credential.allowCleartext) ||
+    injection.substitutions.length > 0
   );
 }
 
-/** Builds the upstream's head from the client's, in place, and notes in the record what was injected. */
-export function upstreamHead(request: ExchangeRequest): Uint8Array {
-  const { head, record, credentials } = request;
+/** What goes to the upstream first: the head, and the body where it was gathered. */
+export interface Opening {
+  readonly head: Uint8Array;
+  readonly body: Uint8Array | undefined;
+}
+
+/**
+ * Builds the upstream's head from the client's, in place, and notes in the record what was injected.
+ * @param gathered the client's whole body, if request.gather
+ * @throws ProxyError credential-failed
+ */
+export function opening(request: ExchangeRequest, gathered: Buffer | undefined): Opening {
+  const { head, record, injection } = request;
   const { headers } = head;
+  const { substitutions } = injection;
   forwardRequest(headers, request.options, {
     chunked: request.framing.kind === "chunked",
     webSocket: request.webSocket,
@@ -53,16 +91,60 @@ export function upstreamHead(request: ExchangeRequest): Uint8Array {
   if (headers.get("x-request-id") !== record.requestId || headers.count("x-request-id") > 1) {
     headers.set("X-Request-Id", record.requestId);
   }
-  if (credentials.length > 0) {
-    inject(headers, credentials);
-    record.injectedHeaders = credentials.map((credential) => credential.header);
-    record.grants = credentials.map((credential) => credential.grant).filter((grant) => grant !== "");
+  if (injection.remove.size > 0) removeHeaders(headers, injection.remove);
+  let { path } = request;
+  let body: Buffer | undefined;
+  if (substitutions.length > 0) {
+    path = substitutePath(path, substitutions);
+    substituteAuthorization(headers, substitutions);
   }
-  return requestHeadBytes(head.method, request.path, headers);
+  if (gathered !== undefined) {
+    body = substituteBody(gathered, headers.get("content-type"), substitutions);
+    headers.set("Content-Length", String(body.length));
+    // The body follows at once, and who waits for the 100 has heard it from us.
+    if (headers.get("expect")?.toLowerCase() === "100-continue") headers.remove("expect");
+  }
+  const injected = injectCredentials(request);
+  record.message?.hide([...injected.flatMap(hiddenCredential), ...substitutions.map(hiddenToken)]);
+  request.rewriter?.prepareRequest(headers);
+  return { head: requestHeadBytes(head.method, path, headers), body };
+}
+
+function injectCredentials(request: ExchangeRequest): readonly Credential[] {
+  const { head, record, injection } = request;
+  const { headers } = head;
+  const stubbed = request.stubs.flatMap(({ credential }) =>
+    credential !== undefined && isAtHand(credential) ? [credential] : [],
+  );
+  const injected = stubbed.length === 0 ? request.credentials : [...request.credentials, ...stubbed];
+  if (injected.length > 0) {
+    inject(headers, injected);
+    record.injectedHeaders = injected.map((credential) => credential.header);
+    record.grants = injected.map((credential) => credential.grant).filter((grant) => grant !== "");
+  }
+  if (injection.extra.length > 0) addExtraHeaders(headers, injection.extra, fieldNames(injected));
+  return injected;
+}
+
+/** Lower-case names of the fields that are decided here; a trailer may not add to them. */
+export function injectedNames({ credentials, stubs }: ExchangeRequest): ReadonlySet<string> | undefined {
+  if (credentials.length === 0 && stubs.length === 0) return undefined;
+  return new Set([...credentials.map(({ key }) => key), ...stubs.map(({ key }) => key)]);
 }
 
 /** RFC 9110 sections 15.5.2 and 15.5.4: what an upstream says to a credential that is no longer good. */
-export function evictRefused(credentials: readonly Credential[], status: number): void {
+export function evictRefused(request: ExchangeRequest, status: number): void {
   if (status !== 401 && status !== 403) return;
-  for (const credential of credentials) credential.evict();
+  for (const credential of request.credentials) credential.evict();
+  for (const { credential } of request.stubs) credential?.evict();
+  for (const substitution of request.injection.substitutions) substitution.evict();
+}
+
+/** The secret can be had without waiting. */
+export function isAtHand({ slot }: { readonly slot: SecretSlot }): boolean {
+  return slot.current() !== undefined;
+}
+
+function fieldNames(credentials: readonly Credential[]): ReadonlySet<string> {
+  return new Set(credentials.map(({ key }) => key));
 }

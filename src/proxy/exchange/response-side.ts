@@ -1,5 +1,6 @@
 // The answer on its way from upstream bytes to client bytes: heads read, hop-by-hop fields removed, body re-framed for
-// what the client speaks, every span passed on as it comes. Knows no socket but the client's wire. wire.md section 4.
+// what the client speaks, every span passed on as it comes, through a transformer where the host has one. Knows no
+// socket but the client's wire. wire.md section 4.
 
 import { BodyReader, type BodySink } from "../../http1/body-reader.ts";
 import {
@@ -9,26 +10,29 @@ import {
   forwardResponse,
   forwardTrailers,
 } from "../../http1/forwarding.ts";
-import { type Framing, responseFraming } from "../../http1/framing.ts";
+import { declaredLength, type Framing, isBodyless, responseFraming } from "../../http1/framing.ts";
 import type { ResponseHead } from "../../http1/head.ts";
 import type { HeadLimits } from "../../http1/limits.ts";
 import { ResponseHeadReader } from "../../http1/message-reader.ts";
 import { chunkBytes, lastChunkBytes, responseHeadBytes } from "../../http1/write-head.ts";
+import type { BodyStage, StageSink } from "../../transform/body-stage.ts";
 import { ProxyError } from "../../values/errors.ts";
 import type { Wire } from "../ports.ts";
 import { asksForConnectionAuth } from "./pinning.ts";
+import type { ExchangeRequest } from "./request-side.ts";
 
 /** What the answer has to know of its request. */
-export interface ResponseContext {
-  readonly method: string;
-  /** HTTP minor version of the client. */
-  readonly minor: 0 | 1;
-  readonly webSocket: boolean;
-}
+export type ResponseContext = Pick<ExchangeRequest, "webSocket" | "rewriter"> & {
+  readonly head: Pick<ExchangeRequest["head"], "method" | "minor">;
+  readonly record: Pick<ExchangeRequest["record"], "message">;
+};
 
 export interface ResponseOwner {
   /** Asked once per final head: may the client's connection go on after this answer? */
   clientPersists(): boolean;
+  /** A transformer has made something of the answer, or takes more of it. */
+  onStageProgress(): void;
+  onStageFailed(error: ProxyError): void;
 }
 
 const SWITCHING_PROTOCOLS = 101;
@@ -38,27 +42,44 @@ const UNAUTHORIZED = 401;
 const MAX_INTERIM = 100;
 /** `Keep-Alive: timeout=5` (RFC 2068 section 19.7.1.1, still in use). */
 const KEEP_ALIVE_TIMEOUT = /(?:^|[,\s])timeout=([0-9]{1,6})(?:$|[,\s])/i;
+const NO_OPTIONS: ConnectionOptions = { close: false, keepAlive: false, nominated: undefined };
+const NO_CONTEXT: ResponseContext = {
+  ...{ head: { method: "", minor: 1 }, webSocket: false, rewriter: undefined },
+  record: { message: undefined },
+};
 
-export class ResponseSide implements BodySink {
+export class ResponseSide implements BodySink, StageSink {
   readonly #heads: ResponseHeadReader;
   readonly #body = new BodyReader(this, "bad-response");
   readonly #client: Wire;
   readonly #owner: ResponseOwner;
-  #context: ResponseContext = { method: "", minor: 1, webSocket: false };
+  #context = NO_CONTEXT;
+  #framing: Framing = { kind: "none" };
   #chunked = false;
   #nominated: ReadonlySet<string> | undefined;
   #interim = 0;
+  #stage: BodyStage | undefined;
+  /** The stage that is being made may speak at once. */
+  #staging = false;
+  /** Bytes that a stage still owes to the length it announced. */
+  #owed = 0;
   /** Status of the final head; 0 before it. Interim answers do not count. */
   status = 0;
+  /** Body bytes given to the client, without framing. */
+  size = 0;
   /** A byte of an answer has been seen: the request may not be repeated. */
   touched = false;
-  /** The upstream said 100: the client may be sending its body. */
+  /** The client has heard 100: it may be sending its body. */
   continued = false;
   /** The upstream switched protocols; what follows is not HTTP. */
   switched = false;
+  /** The upstream has said all of its answer. */
+  upstreamDone = false;
+  /** The client has been given all of it. */
   complete = false;
-  /** The upstream's connection may carry another request. */
-  upstreamPersists = false;
+  /** The stage takes more of the body. */
+  hasRoom = true;
+  #upstreamPersists = false;
   /** The client's connection ends with this answer. */
   closesClient = false;
   /** The upstream wants its connection authenticated. */
@@ -74,21 +95,22 @@ export class ResponseSide implements BodySink {
     this.#owner = owner;
   }
 
-  get size(): number {
-    return this.#body.size;
-  }
-
   start(context: ResponseContext): void {
     this.#context = context;
     this.#heads.reset();
     this.#body.start({ kind: "none" });
     this.#chunked = false;
+    this.#stage = undefined;
+    this.#staging = false;
     this.status = 0;
+    this.size = 0;
     this.touched = false;
     this.continued = false;
     this.switched = false;
+    this.upstreamDone = false;
     this.complete = false;
-    this.upstreamPersists = false;
+    this.hasRoom = true;
+    this.#upstreamPersists = false;
     this.closesClient = false;
     this.keepAliveMs = undefined;
     this.asksForConnectionAuth = false;
@@ -96,31 +118,107 @@ export class ResponseSide implements BodySink {
     this.#interim = 0;
   }
 
+  /** The upstream's connection may carry another request. */
+  get reusable(): boolean {
+    return this.#upstreamPersists && this.upstreamDone;
+  }
+
+  /** A transformer works on the answer. */
+  get staged(): boolean {
+    return this.#stage !== undefined;
+  }
+
+  /** What it means that nothing has come for too long. */
+  lateness(): ProxyError {
+    return this.staged
+      ? new ProxyError("transform-failed", "a response transformer did not answer in time")
+      : new ProxyError("response-timeout", "the upstream did not answer in time");
+  }
+
   /** Reads until the answer is complete or the bytes are used up; returns what was not used. Throws ProxyError. */
   read(bytes: Uint8Array): Uint8Array {
     let rest = bytes;
     this.touched ||= rest.length > 0;
-    while (rest.length > 0 && !this.complete && !this.switched) {
-      if (this.status === 0) {
+    while (rest.length > 0 && !this.upstreamDone && !this.switched) {
+      if (this.status === 0 && this.#stage === undefined) {
         rest = skip(rest, this.#heads.read(rest));
         const head = this.#heads.take();
         if (head !== undefined) this.#onHead(head);
       } else {
         rest = skip(rest, this.#body.read(rest));
-        if (this.#body.done) this.#finish();
+        if (this.#body.done) this.#endBody();
       }
     }
     return rest;
   }
 
-  /** The upstream sent its FIN. True: the answer is complete. False: it is missing or cut short. */
+  /** The upstream sent its FIN. True: its answer is complete. False: it is missing or cut short. */
   end(): boolean {
-    if (this.status !== 0 && !this.complete && this.#body.end()) this.#finish();
-    return this.complete;
+    const begun = this.status !== 0 || this.#stage !== undefined;
+    if (begun && !this.upstreamDone && this.#body.end()) this.#endBody();
+    return this.upstreamDone;
   }
 
   onBodySpan(bytes: Uint8Array): void {
-    this.#client.queue(this.#chunked ? chunkBytes(bytes) : bytes);
+    // A body that a transformer has replaced is read to its end and dropped.
+    if (this.complete) return;
+    if (this.#stage === undefined) this.#give(bytes);
+    else if (!this.#stage.write(bytes)) this.hasRoom = false;
+  }
+
+  /** The client takes no more for now. */
+  pause(): void {
+    this.#stage?.pause();
+  }
+
+  resume(): void {
+    this.#stage?.resume();
+  }
+
+  /** Nobody wants the rest of the answer. */
+  abort(): void {
+    const stage = this.#stage;
+    this.#stage = undefined;
+    if (!this.complete) stage?.abort();
+  }
+
+  // What a transformer says.
+
+  onStageHead(head: ResponseHead): void {
+    const bodyless = isBodyless(head.status, this.#context.head.method);
+    this.#owed = bodyless ? 0 : (declaredLength(head.headers) ?? Number.POSITIVE_INFINITY);
+    this.#sayHead(head, NO_OPTIONS, !bodyless && this.#owed === Number.POSITIVE_INFINITY);
+    this.#owner.onStageProgress();
+  }
+
+  onStageBytes(bytes: Uint8Array): void {
+    this.#owed -= bytes.length;
+    // Another answer would begin in the middle of what is too much.
+    if (this.#owed < 0) {
+      this.onStageFailed(transformedWrongly("more"));
+      return;
+    }
+    this.#give(bytes);
+    this.#owner.onStageProgress();
+  }
+
+  onStageRoom(): void {
+    this.hasRoom = true;
+    this.#owner.onStageProgress();
+  }
+
+  onStageEnd(): void {
+    if (this.#owed > 0 && this.#owed !== Number.POSITIVE_INFINITY) {
+      this.onStageFailed(transformedWrongly("less"));
+      return;
+    }
+    this.#finish();
+    this.#owner.onStageProgress();
+  }
+
+  onStageFailed(error: ProxyError): void {
+    this.abort();
+    this.#owner.onStageFailed(error);
   }
 
   #onHead(head: ResponseHead): void {
@@ -135,6 +233,7 @@ export class ResponseSide implements BodySink {
     if (!this.#context.webSocket || head.headers.get("upgrade")?.toLowerCase() !== "websocket") {
       throw new ProxyError("unasked-upgrade", "the upstream switched protocols unasked");
     }
+    this.#context.record.message?.onResponseHead(head);
     this.#queueHead(head, options, "upgrade");
     this.status = head.status;
     this.switched = true;
@@ -146,33 +245,47 @@ export class ResponseSide implements BodySink {
       throw new ProxyError("bad-response", "the upstream sent too many interim answers");
     }
     // RFC 9110 section 15.2: never to an HTTP/1.0 client.
-    if (this.#context.minor === 1) this.#queueHead(head, options, "default");
+    if (this.#context.head.minor === 1) this.#queueHead(head, options, "default");
   }
 
   #onFinal(head: ResponseHead, options: ConnectionOptions): void {
-    const framing = responseFraming(head, this.#context.method);
+    const { method } = this.#context.head;
+    const { rewriter } = this.#context;
+    const framing = responseFraming(head, method);
+    this.#framing = framing;
     this.#nominated = options.nominated;
     this.#readPersistence(head, options, framing);
     if (head.status === UNAUTHORIZED) this.asksForConnectionAuth = asksForConnectionAuth(head.headers);
+    this.#body.start(framing);
+    this.#staging = rewriter !== undefined;
+    this.#stage = rewriter?.begin(head, isBodyless(head.status, method), this);
+    this.#staging = false;
+    if (this.#stage === undefined) this.#sayHead(head, options, framing.kind === "chunked");
+    if (this.#body.done) this.#endBody();
+  }
+
+  /** @param unbounded the client cannot be told the length */
+  #sayHead(head: ResponseHead, options: ConnectionOptions, unbounded: boolean): void {
     // A body that ends with its connection stays one: a last chunk of ours would vouch for an end that nobody has
     // authenticated, since a cut and an end look alike.
-    this.#chunked = framing.kind === "chunked" && this.#context.minor === 1;
-    this.endsWithConnection = framing.kind === "close" || (framing.kind === "chunked" && !this.#chunked);
+    const staged = this.#staging || this.#stage !== undefined;
+    const cut = this.#framing.kind === "close" && (unbounded || !staged);
+    this.#chunked = unbounded && !cut && this.#context.head.minor === 1;
+    this.endsWithConnection = cut || (unbounded && !this.#chunked);
     this.closesClient = this.endsWithConnection || !this.#owner.clientPersists();
     this.#queueHead(head, options, this.#announcement());
+    this.#context.record.message?.onResponseHead(head);
     this.status = head.status;
-    this.#body.start(framing);
-    if (this.#body.done) this.#finish();
   }
 
   #announcement(): ClientConnection {
     if (this.closesClient) return "close";
-    return this.#context.minor === 0 ? "keep-alive" : "default";
+    return this.#context.head.minor === 0 ? "keep-alive" : "default";
   }
 
   #readPersistence(head: ResponseHead, options: ConnectionOptions, framing: Framing): void {
     const persistent = head.minor === 1 ? !options.close : options.keepAlive && !options.close;
-    this.upstreamPersists = persistent && framing.kind !== "close";
+    this.#upstreamPersists = persistent && framing.kind !== "close";
     const announced = KEEP_ALIVE_TIMEOUT.exec(head.headers.get("keep-alive") ?? "")?.[1];
     if (announced !== undefined) this.keepAliveMs = Number(announced) * 1000;
   }
@@ -181,16 +294,39 @@ export class ResponseSide implements BodySink {
     // RFC 9110 section 8.6: these have no content, and a length would make a client wait for it.
     if (head.status < 200 || head.status === 204) head.headers.remove("content-length");
     forwardResponse(head.headers, options, this.#chunked, connection);
+    this.#context.rewriter?.rewriteFields(head.headers);
     this.#client.queue(responseHeadBytes(head.status, head.reason, head.headers));
   }
 
+  #give(bytes: Uint8Array): void {
+    this.size += bytes.length;
+    this.#context.record.message?.onResponseBody(bytes);
+    this.#client.queue(this.#chunked ? chunkBytes(bytes) : bytes);
+  }
+
+  /** The upstream has said all. */
+  #endBody(): void {
+    this.upstreamDone = true;
+    if (this.#stage === undefined) this.#finish();
+    else if (!this.complete) this.#stage.end();
+  }
+
   #finish(): void {
+    if (this.complete) return;
     this.complete = true;
     if (!this.#chunked) return;
-    const trailers = this.#body.trailers();
-    if (trailers !== undefined) forwardTrailers(trailers, this.#nominated, undefined);
+    const trailers = this.upstreamDone ? this.#body.trailers() : undefined;
+    if (trailers !== undefined) {
+      forwardTrailers(trailers, this.#nominated, undefined);
+      this.#context.rewriter?.rewriteFields(trailers);
+    }
     this.#client.queue(lastChunkBytes(trailers));
   }
+}
+
+function transformedWrongly(what: "more" | "less"): ProxyError {
+  const cause = new Error(`it gave ${what} bytes than its Content-Length announced`);
+  return new ProxyError("transform-failed", "a response transformer failed", cause);
 }
 
 function skip(bytes: Uint8Array, count: number): Uint8Array {

@@ -1,12 +1,15 @@
-// What the proxy answers itself on its outer connection, and to whom: origin-form requests only, and only when they
-// do not come from a web page or a rebound name. One endpoint a file. wire.md section 5.
+// The proxy's own endpoints and who may reach them: origin-form requests on the outer connection only, and only when
+// they do not come from a web page or a rebound name. One endpoint a file. wire.md section 5.
 
 import type { RequestHead } from "../../http1/head.ts";
+import type { RelayTarget } from "../../run/relay-target.ts";
+import type { LocalHandler } from "../../run/run-context.ts";
 import { parseAuthority } from "../../values/authority.ts";
 import { ProxyError } from "../../values/errors.ts";
 import type { Reply } from "../replies.ts";
 import { caEndpoint } from "./ca.ts";
 import { healthEndpoint } from "./health.ts";
+import type { PathSeal } from "./path-seal.ts";
 
 export type Endpoint = () => Reply;
 
@@ -16,6 +19,11 @@ export interface LocalConfig {
   readonly allowedOrigins: readonly string[];
   /** PEM of the CA; undefined when nothing is intercepted. */
   readonly caPem: string | undefined;
+  /** By name. */
+  readonly relays: ReadonlyMap<string, RelayTarget>;
+  /** Answers `/_aws/credentials` where the run has no handler of its own. */
+  readonly awsHandler: LocalHandler | undefined;
+  readonly seal: PathSeal;
 }
 
 /** Names by which a client may address the proxy; anything else may be a name rebound to our address. */
@@ -25,8 +33,14 @@ export class LocalEndpoints {
   readonly #hosts: ReadonlySet<string>;
   readonly #origins: ReadonlySet<string>;
   readonly #endpoints: ReadonlyMap<string, Endpoint>;
+  readonly relays: ReadonlyMap<string, RelayTarget>;
+  readonly awsHandler: LocalHandler | undefined;
+  readonly seal: PathSeal;
 
   constructor(config: LocalConfig) {
+    this.relays = config.relays;
+    this.awsHandler = config.awsHandler;
+    this.seal = config.seal;
     this.#hosts = new Set([...OWN_NAMES, ...config.localHosts]);
     this.#origins = new Set(config.allowedOrigins);
     const endpoints = new Map<string, Endpoint>([["/healthz", healthEndpoint]]);
@@ -35,10 +49,14 @@ export class LocalEndpoints {
     this.#endpoints = endpoints;
   }
 
-  /** @throws ProxyError malformed-request, local-host, local-origin, not-found, method-not-allowed */
-  answer(head: RequestHead): Reply {
+  /** @throws ProxyError malformed-request, local-host, local-origin */
+  admit(head: RequestHead): void {
     this.#checkHost(head);
     this.#checkOrigin(head);
+  }
+
+  /** Of an endpoint that is there for everybody. @throws ProxyError not-found, method-not-allowed */
+  answer(head: RequestHead): Reply {
     const query = head.target.indexOf("?");
     const path = query < 0 ? head.target : head.target.slice(0, query);
     const endpoint = this.#endpoints.get(path);

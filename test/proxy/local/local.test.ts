@@ -5,8 +5,13 @@ import type { RequestHead } from "../../../src/http1/head.ts";
 import { HeaderList } from "../../../src/http1/headers.ts";
 import { LocalEndpoints } from "../../../src/proxy/local/local.ts";
 import { ProxyError } from "../../../src/values/errors.ts";
+import { localConfig } from "../../support/local-config.ts";
 
-const CONFIG = { localHosts: ["box.test"], allowedOrigins: ["https://app.test"], caPem: "PEM\n" };
+const CONFIG = localConfig({
+  localHosts: ["box.test"],
+  allowedOrigins: ["https://app.test"],
+  caPem: "PEM\n",
+});
 
 function request(line: string, ...fields: readonly string[]): RequestHead {
   const [method = "", target = "", version = "1.1"] = line.split(" ");
@@ -21,7 +26,9 @@ function request(line: string, ...fields: readonly string[]): RequestHead {
 /** Status and body, or the status and code of the refusal. */
 function answer(head: RequestHead, config: ConstructorParameters<typeof LocalEndpoints>[0] = CONFIG): string {
   try {
-    const reply = new LocalEndpoints(config).answer(head);
+    const local = new LocalEndpoints(config);
+    local.admit(head);
+    const reply = local.answer(head);
     return `${reply.status} ${reply.body}`;
   } catch (error) {
     return error instanceof ProxyError ? `${error.status} ${error.code}` : String(error);

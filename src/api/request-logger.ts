@@ -1,0 +1,99 @@
+// One request as an embedding program's logger gets it. Reference: `RequestLogData`, `RequestLogger`. Made from the
+// record after the answer; nothing waits for it, and a logger that throws harms no request.
+
+import type { HeaderList } from "../http1/headers.ts";
+import type { Logger } from "../log/logger.ts";
+import type { MessageCapture } from "../proxy/message-capture.ts";
+import type { RequestRecord } from "../proxy/record.ts";
+
+export interface RequestLogData {
+  readonly requestID: string;
+  readonly method: string;
+  /** As the client asked, placeholders in it, tokens of relays hidden. */
+  readonly url: string;
+  /** Sent to the client; 0 when it left before one was sent. */
+  readonly statusCode: number;
+  /** Milliseconds, from the end of the request's head to the end of its answer. */
+  readonly duration: number;
+  /** Why the request did not go through; undefined when it did, or the client just left. */
+  readonly err: Error | undefined;
+  /** As the client sent them, without Proxy-*; a field that was injected shows `[REDACTED]`. */
+  readonly requestHeaders: Headers;
+  /** As the client got them; empty when it got none from an upstream. */
+  readonly responseHeaders: Headers;
+  /** At most the first 8192 bytes, text types only, without real tokens; undefined when there is none. */
+  readonly requestBody: Uint8Array | undefined;
+  readonly responseBody: Uint8Array | undefined;
+  /** True when a credential was put into the request. */
+  readonly authInjected: boolean;
+  /** Name of the first field that carried one; empty when none did. */
+  readonly injectedHeaderName: string;
+  /** Empty for the proxy's own run. */
+  readonly runID: string;
+  /** Refused by policy, or because of what the client sent. */
+  readonly denied: boolean;
+}
+
+/** Called once for each request, after its end. */
+export type RequestLogger = (data: RequestLogData) => void;
+
+const REDACTED = "[REDACTED]";
+
+export function requestLogData(record: RequestRecord): RequestLogData {
+  const { message } = record;
+  const injected = new Set(record.injectedHeaders.map((name) => name.toLowerCase()));
+  const reason = record.error ?? record.denyReason;
+  return {
+    requestID: record.requestId,
+    method: record.method,
+    url: urlOf(record),
+    statusCode: record.status,
+    duration: record.durationMs,
+    err: reason === undefined ? undefined : new Error(reason),
+    requestHeaders: webHeaders(message?.requestHeaders, message, injected),
+    responseHeaders: webHeaders(message?.responseHeaders, message, NOTHING),
+    requestBody: message?.requestBody,
+    responseBody: message?.responseBody,
+    authInjected: record.injectedHeaders.length > 0,
+    injectedHeaderName: record.injectedHeaders[0] ?? "",
+    runID: record.runId ?? "",
+    denied: record.denied,
+  };
+}
+
+/** Tells the logger; what it throws is told to the log instead. */
+export function tellLogger(logger: RequestLogger, record: RequestRecord, log: Logger): void {
+  try {
+    logger(requestLogData(record));
+  } catch (error) {
+    log.error("the request logger failed", { error: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+const NOTHING: ReadonlySet<string> = new Set();
+
+/** The scheme is the tunnel's; a CONNECT has only an authority. */
+function urlOf({ method, host, path, proxyType, message }: RequestRecord): string {
+  if (method === "CONNECT") return host;
+  const target = message?.target ?? path;
+  const mark = target.indexOf("?");
+  const query = mark < 0 ? "" : target.slice(mark);
+  if (proxyType === "http" && /^https?:\/\//i.test(target)) return target;
+  return `${proxyType === "connect" ? "https" : "http"}://${host}${path}${query}`;
+}
+
+function webHeaders(
+  list: HeaderList | undefined,
+  message: MessageCapture | undefined,
+  injected: ReadonlySet<string>,
+): Headers {
+  const headers = new Headers();
+  if (list === undefined || message === undefined) return headers;
+  for (let i = 0; i < list.keys.length; i++) {
+    const key = list.keys[i] as string; // parallel arrays
+    if (key.startsWith("proxy-")) continue;
+    const value = injected.has(key) ? REDACTED : message.shownValue(list.values[i] as string);
+    headers.append(key, value);
+  }
+  return headers;
+}

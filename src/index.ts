@@ -1,0 +1,29 @@
+// The library's public face: the operations of the reference package under their own names, and nothing else.
+// Re-exports only; docs/reference-parity.md says what stands for what.
+
+export { CA, type GeneratedCert } from "./api/ca.ts";
+export { filterHeaders } from "./api/header-filter.ts";
+export { MoatProxy as Proxy } from "./api/proxy.ts";
+export type { RequestLogData, RequestLogger } from "./api/request-logger.ts";
+export { Server, type ServerOptions } from "./api/server.ts";
+export type {
+  ContextResolver,
+  CredentialHeader,
+  CredentialStore,
+  ExtraHeader,
+  LocalHandler,
+  MCPServerConfig,
+  NetworkPolicyName,
+  ResponseTransformer,
+  RunContextData,
+  TokenSubstitution,
+  TransformerSpec,
+} from "./api/types.ts";
+export type { StoredCredential } from "./credentials/store.ts";
+export {
+  hostsForGrant as getHostsForGrant,
+  registerGrantHosts,
+} from "./policy/grants.ts";
+export { type HostPattern, matchesHost, parseHostPattern } from "./policy/host-pattern.ts";
+export { MAX_BODY_SIZE as maxBodySize } from "./proxy/message-capture.ts";
+export { Secret } from "./values/secret.ts";

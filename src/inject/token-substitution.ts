@@ -1,0 +1,143 @@
+// A placeholder that the client holds instead of a token, and the real token in its place: in the path, in Authorization
+// and in a body that is at hand whole. For APIs that want the token there instead of in a field of its own. The query
+// is never touched. wire.md section 6 (token substitution); the reference's SetTokenSubstitution.
+
+import type { HeaderList } from "../http1/headers.ts";
+import { parseHostPattern } from "../policy/host-pattern.ts";
+import type { Secret } from "../values/secret.ts";
+import { failed, type SecretSlot } from "./credentials.ts";
+import { refuseUnsendable } from "./value-shape.ts";
+
+/** One substitution as configured. */
+export interface SubstitutionRule {
+  /** Host pattern as written. */
+  readonly host: string;
+  readonly placeholder: string;
+  readonly slot: SecretSlot;
+}
+
+/** Long enough not to stand in a request by accident. */
+const PLACEHOLDER = /^[\x21-\x7e]{4,512}$/;
+/** RFC 3986 section 3.3, pchar: what may stand in a path segment as it is. */
+const NOT_IN_PATH = /[^A-Za-z0-9\-._~!$&'()*+,;=:@]/g;
+const BASIC = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
+
+/** A compiled substitution. */
+export class Substitution {
+  readonly placeholder: string;
+  readonly slot: SecretSlot;
+  #sent: Secret | undefined;
+
+  /** @throws Error that names the host and what is wrong */
+  constructor(rule: SubstitutionRule) {
+    parseHostPattern(rule.host);
+    if (!PLACEHOLDER.test(rule.placeholder)) {
+      throw new Error(
+        `token substitution for ${rule.host}: a placeholder is 4 to 512 visible ASCII characters without spaces`,
+      );
+    }
+    this.placeholder = rule.placeholder;
+    this.slot = rule.slot;
+  }
+
+  /**
+   * The token at hand.
+   * @throws ProxyError `credential-failed` when there is none, or one that cannot be sent
+   */
+  real(): string {
+    const secret = this.slot.current() ?? this.slot.held?.();
+    if (secret === undefined) throw failed(new Error("no secret at hand for a token substitution"));
+    const value = secret.reveal();
+    try {
+      refuseUnsendable(value);
+    } catch (error) {
+      throw failed(error);
+    }
+    this.#sent = secret;
+    return value;
+  }
+
+  /** The upstream has refused what was sent last. */
+  evict(): void {
+    this.slot.invalidate?.(this.#sent);
+  }
+}
+
+/**
+ * The target with every placeholder in its path replaced, percent-encoded where a path needs it.
+ * @param target origin-form, or `*`
+ */
+export function substitutePath(target: string, substitutions: readonly Substitution[]): string {
+  const query = target.indexOf("?");
+  const end = query < 0 ? target.length : query;
+  let path = target.slice(0, end);
+  for (const substitution of substitutions) {
+    if (!path.includes(substitution.placeholder)) continue;
+    const real = substitution.real().replaceAll(NOT_IN_PATH, percentEncode);
+    path = path.replaceAll(substitution.placeholder, () => real);
+  }
+  return path + target.slice(end);
+}
+
+/** Replaces placeholders in Authorization, in the user name and password of Basic too. */
+export function substituteAuthorization(headers: HeaderList, substitutions: readonly Substitution[]): void {
+  for (let i = 0; i < headers.keys.length; i++) {
+    if (headers.keys[i] !== "authorization") continue;
+    const value = headers.values[i] as string; // parallel to keys
+    const basic = BASIC.exec(value)?.[1];
+    if (basic === undefined) {
+      headers.values[i] = substituteText(value, substitutions);
+      continue;
+    }
+    const plain = Buffer.from(basic, "base64").toString("latin1");
+    const replaced = substituteText(plain, substitutions);
+    if (replaced !== plain) headers.values[i] = `Basic ${Buffer.from(replaced, "latin1").toString("base64")}`;
+  }
+}
+
+/**
+ * The body with every placeholder replaced, escaped as its type wants it; the same one where there is none.
+ * @param contentType value of the field, if there is one
+ */
+export function substituteBody(
+  body: Buffer,
+  contentType: string | undefined,
+  substitutions: readonly Substitution[],
+): Buffer {
+  let text = body.toString("latin1");
+  const type = contentType?.split(";", 1)[0]?.trim().toLowerCase() ?? "";
+  let found = false;
+  for (const substitution of substitutions) {
+    if (!text.includes(substitution.placeholder)) continue;
+    found = true;
+    const real = escapedFor(type, substitution.real());
+    text = text.replaceAll(substitution.placeholder, () => real);
+  }
+  return found ? Buffer.from(text, "latin1") : body;
+}
+
+function substituteText(text: string, substitutions: readonly Substitution[]): string {
+  let out = text;
+  for (const substitution of substitutions) {
+    if (!out.includes(substitution.placeholder)) continue;
+    const real = substitution.real();
+    out = out.replaceAll(substitution.placeholder, () => real);
+  }
+  return out;
+}
+
+/** A token with a quote or an ampersand in it must not change what the rest of the body says. */
+function escapedFor(type: string, real: string): string {
+  if (type === "application/x-www-form-urlencoded") return encodeURIComponent(real);
+  if (type === "application/json" || type.endsWith("+json")) {
+    return Buffer.from(JSON.stringify(real).slice(1, -1), "utf8").toString("latin1");
+  }
+  return Buffer.from(real, "utf8").toString("latin1");
+}
+
+function percentEncode(character: string): string {
+  let out = "";
+  for (const byte of Buffer.from(character, "utf8"))
+    out += `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  return out;
+}

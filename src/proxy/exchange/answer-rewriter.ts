@@ -1,0 +1,87 @@
+// What is changed in one answer on its way to the client: real tokens hidden in its fields, addresses of a relay mapped
+// back, and its body given to a transformer. Made only for requests that need it. wire.md sections 6, 9 and 10.
+
+import type { ResponseHead } from "../../http1/head.ts";
+import type { HeaderList } from "../../http1/headers.ts";
+import type { Credential } from "../../inject/credentials.ts";
+import type { Substitution } from "../../inject/token-substitution.ts";
+import type { AnyTransformer } from "../../run/run-context.ts";
+import type { BodyStage, StageSink, TransformContext, TransformRequest } from "../../transform/body-stage.ts";
+import { Needles } from "../../transform/needles.ts";
+import { prepareScrubbedRequest, responseScrub } from "../../transform/scrub.ts";
+import { beginCustom } from "../custom-transform.ts";
+import type { RelayView } from "../local/relay-view.ts";
+import { hiddenCredential, hiddenToken } from "./hidden.ts";
+
+export interface RewriterSettings {
+  readonly request: TransformRequest;
+  readonly transformers: readonly AnyTransformer[];
+  readonly substitutions: readonly Substitution[];
+  /** What the request may get; hidden in bodies by response-scrub. */
+  readonly credentials: readonly Credential[];
+  readonly relay: RelayView | undefined;
+}
+
+export class AnswerRewriter {
+  readonly #settings: RewriterSettings;
+  /** Tokens that were substituted: the client knows their placeholders. */
+  #fieldNeedles: Needles | undefined;
+  /** The same and the credentials, which nothing but an echo would show. */
+  #bodyNeedles: Needles | undefined;
+
+  constructor(settings: RewriterSettings) {
+    this.#settings = settings;
+  }
+
+  /** Asks the upstream for an answer that can be rewritten. Call it when every secret is at hand. */
+  prepareRequest(headers: HeaderList): void {
+    const { transformers, relay, substitutions, credentials } = this.#settings;
+    // As they are sent now: they may be others by the time the answer comes.
+    const tokens = substitutions.map(hiddenToken);
+    this.#fieldNeedles = Needles.of(tokens);
+    if (transformers.includes(responseScrub)) {
+      this.#bodyNeedles = Needles.of([...tokens, ...credentials.flatMap(hiddenCredential)]);
+      prepareScrubbedRequest(headers);
+    }
+    // A function of the embedding program, or a relay's rewriting of events, reads plain bytes only.
+    const plain = relay?.readsEvents(headers) === true || transformers.some(isFunction);
+    if (plain && headers.has("accept-encoding")) headers.set("Accept-Encoding", "identity");
+  }
+
+  /** Changes the fields of a head or of a trailer section in place. */
+  rewriteFields(headers: HeaderList): void {
+    this.#settings.relay?.rewriteFields(headers);
+    const needles = this.#fieldNeedles;
+    if (needles === undefined) return;
+    for (let i = 0; i < headers.values.length; i++) {
+      headers.values[i] = needles.replaceIn(headers.values[i] as string); // the index is within
+    }
+  }
+
+  /**
+   * The stage that makes the answer's body and head; undefined: they go on as they are.
+   * @throws ProxyError when the answer may not go on as it is
+   */
+  begin(head: ResponseHead, bodyless: boolean, sink: StageSink): BodyStage | undefined {
+    const { request, relay } = this.#settings;
+    const events = relay?.eventTransformer;
+    const own = this.#settings.transformers;
+    const transformers = events === undefined ? own : [events, ...own];
+    if (transformers.length === 0) return undefined;
+    const context: TransformContext = { request, bodyless, needles: this.#bodyNeedles };
+    for (let i = 0; i < transformers.length; i++) {
+      const transformer = transformers[i] as AnyTransformer; // the index is within
+      if (isFunction(transformer)) return beginCustom(transformers.slice(i), context, head, sink);
+      const copy = { ...head, headers: head.headers.clone() };
+      const stage = transformer.begin(context, copy, sink);
+      if (stage !== undefined) return stage;
+    }
+    return undefined;
+  }
+}
+
+function isFunction(
+  transformer: AnyTransformer,
+): transformer is Extract<AnyTransformer, (...args: never) => unknown> {
+  return typeof transformer === "function";
+}

@@ -1,0 +1,61 @@
+// Runs by token: what a context resolver answers, compiled once for each value that it gives. The same value is the same
+// run; another value is another run, even for the same token. Fits the Runs port of the proxy folder by shape.
+// wire.md section 6.
+
+import { ProxyError } from "../values/errors.ts";
+import type { RunContext } from "./run-context.ts";
+
+/** Undefined for a token that selects nothing. */
+export type Resolver<T extends object> = (token: string) => T | undefined | Promise<T | undefined>;
+
+export class ResolvedRuns<T extends object> {
+  /** A token is what selects a run. */
+  readonly authRequired = true;
+  readonly #resolve: Resolver<T>;
+  readonly #compile: (data: T) => RunContext;
+  readonly #compiled = new WeakMap<T, RunContext>();
+
+  /** @param compile throws an Error of one line for data that cannot be a run */
+  constructor(resolve: Resolver<T>, compile: (data: T) => RunContext) {
+    this.#resolve = resolve;
+    this.#compile = compile;
+  }
+
+  /** @throws ProxyError `run-unresolved`, or rejects with it, when the resolver fails or answers what is no run */
+  lookup(token: string | undefined): RunContext | undefined | Promise<RunContext | undefined> {
+    // An empty token is one that could not be read.
+    if (token === undefined || token === "") return undefined;
+    let answer: ReturnType<Resolver<T>>;
+    try {
+      answer = this.#resolve(token);
+    } catch (error) {
+      throw unresolved(error);
+    }
+    if (!(answer instanceof Promise)) return this.#runOf(answer);
+    return answer.then(
+      (data) => this.#runOf(data),
+      (error: unknown) => {
+        throw unresolved(error);
+      },
+    );
+  }
+
+  #runOf(data: T | undefined): RunContext | undefined {
+    // Null is what a look-up in a map of another language's making gives.
+    if (data === undefined || data === null) return undefined;
+    let run = this.#compiled.get(data);
+    if (run === undefined) {
+      try {
+        run = this.#compile(data);
+      } catch (error) {
+        throw unresolved(error);
+      }
+      this.#compiled.set(data, run);
+    }
+    return run;
+  }
+}
+
+function unresolved(cause: unknown): ProxyError {
+  return new ProxyError("run-unresolved", "the run of this token could not be looked up", cause);
+}
