@@ -8,7 +8,7 @@ const api = Bun.serve({
   port: 0,
   fetch: (request) => Response.json({ key: request.headers.get("x-api-key") }),
 });
-const changed = async (_: Request, answer: Response) => Response.json({ ...(await answer.json()), seen: 1 });
+const changed = async (_: Request, answer: Response) => Response.json([await answer.json(), "seen"]);
 const run = {
   runID: "run-1",
   credentials: { localhost: { name: "x-api-key", value: "the-real-key" } },
