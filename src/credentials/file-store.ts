@@ -15,6 +15,7 @@ import {
   replacePrivateFile,
 } from "./private-file.ts";
 import {
+  CredentialExpired,
   checkProvider,
   type ManagedCredentialStore,
   type StoredCredential,
@@ -56,7 +57,7 @@ export class FileStore implements ManagedCredentialStore {
     const credential = await this.#read(provider);
     const { now, grantCommand } = this.#settings;
     if (credential?.expiresAt === undefined || now() < credential.expiresAt) return credential;
-    throw new Error(
+    throw new CredentialExpired(
       `${this.path(provider)} expired at ${formatTime(credential.expiresAt)}; run: ${grantCommand(provider)}`,
     );
   }

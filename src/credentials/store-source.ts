@@ -6,7 +6,7 @@ import type { FileStore } from "./file-store.ts";
 import { FileWatch } from "./file-watch.ts";
 import { grantCommand } from "./moat-home.ts";
 import { type CredentialSource, type Fetched, SecretGone } from "./source.ts";
-import type { StoredCredential } from "./store.ts";
+import { CredentialExpired, type StoredCredential } from "./store.ts";
 
 export interface StoreSettings {
   readonly provider: string;
@@ -29,7 +29,7 @@ export class StoreSource implements CredentialSource {
     this.#watch = new FileWatch(store.path(settings.provider), now);
   }
 
-  /** Rejects with an Error that names the credential and what is wrong, SecretGone when there is none. */
+  /** Rejects with an Error that names the credential and what is wrong, SecretGone when there is none or it has ended. */
   async fetch(): Promise<Fetched> {
     const { provider, profile } = this.#settings;
     const stats = this.#watch.look();
@@ -59,7 +59,9 @@ export class StoreSource implements CredentialSource {
       return await this.#store.get(provider);
     } catch (error) {
       const reason = error instanceof Error ? error.message : "cannot be read";
-      throw new Error(`${this.describe()} cannot give "${provider}": ${reason}`);
+      const message = `${this.describe()} cannot give "${provider}": ${reason}`;
+      // It has taken the place of what was there before, which is not to be used any more either.
+      throw error instanceof CredentialExpired ? new SecretGone(message) : new Error(message);
     }
   }
 }

@@ -16,11 +16,16 @@ export interface StoredCredential {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
+/** The store has it, and its end has come: there is nothing that may be used. */
+export class CredentialExpired extends Error {
+  override readonly name = "CredentialExpired";
+}
+
 export interface CredentialStore {
   /**
    * The credential of that name, or undefined when the store has none: at once or as a promise.
    * Throws or rejects with an Error of one line, without any secret, for what it has and cannot give: one that
-   * cannot be decrypted, is damaged or has expired.
+   * cannot be decrypted or is damaged, and with CredentialExpired after its end.
    */
   get(provider: string): StoredCredential | undefined | Promise<StoredCredential | undefined>;
 }

@@ -103,6 +103,7 @@ describe("StoreSource", () => {
       `credential store cannot give "github": ${path} expired at ${new Date(LATER).toISOString()}; ` +
         "run: moat-proxy grant github",
     );
+    await expect(made.source().fetch()).rejects.toBeInstanceOf(SecretGone);
     await made.save("");
     expect(await failureOf(made.source())).toBe('credential store has "github" with an empty token');
   });
