@@ -5,7 +5,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { BINARY } from "./support/binary.ts";
+import { BINARY, NO_KEYCHAIN } from "./support/binary.ts";
 import { scratch } from "./support/command.ts";
 import { blocksOf, commandsIn, DOCUMENTS, fileName } from "./support/documents.ts";
 
@@ -125,7 +125,7 @@ describe("the command lines of the documents", () => {
     chmodSync(file, 0o755);
     const child = Bun.spawn(["bash", "-c", `exec bash ${file} 3>${place.file("ran")}`], {
       cwd: work,
-      env: { PATH: `${bin}:${process.env.PATH}`, HOME: place.file("home"), SHELL: "bash" },
+      env: { PATH: `${bin}:${process.env.PATH}`, HOME: place.file("home"), SHELL: "bash", ...NO_KEYCHAIN },
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",

@@ -23,6 +23,7 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   service: Object.keys(SERVICES),
   platform: Object.keys(PLATFORMS),
   name: knownGrants(),
+  credential: ["list", "mcp", ...knownGrants()],
 };
 
 /** @param root the definition of the whole program */

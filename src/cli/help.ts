@@ -29,6 +29,14 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "moat-proxy ca trust-instructions",
     "moat-proxy ca trust-instructions --for debian --for python",
   ],
+  grant: [
+    "moat-proxy grant github                        asks for the value, not shown",
+    "moat-proxy grant github < token.txt            the value from a file",
+    "moat-proxy grant npm --expires 90d --scope read < token.txt",
+    "moat-proxy grant mcp linear                    for an MCP server",
+    "moat-proxy grant list --json",
+  ],
+  revoke: ["moat-proxy revoke github", "moat-proxy revoke mcp linear --profile work"],
   completion: [
     'eval "$(moat-proxy completion bash)"                  in ~/.bashrc',
     "moat-proxy completion zsh > ~/.zfunc/_moat-proxy      ~/.zfunc is in $fpath",
@@ -46,6 +54,10 @@ const NOTES: Readonly<Record<string, readonly string[]>> = {
       "(name it with --address). Without a URL: 0 when the file is valid. Always 1 for a file with mistakes, 2 for " +
       "wrong usage.",
     "The flags of serve are accepted too, so that a whole command line can be checked.",
+  ],
+  grant: [
+    "The value is typed at a prompt that does not show it, or piped in; it is never given on the command line. " +
+      "In the config file: source: { type: store, provider: NAME }",
   ],
 };
 

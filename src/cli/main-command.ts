@@ -20,6 +20,8 @@ const subCommands = {
   init: () => import("./init.ts").then(({ initCommand }) => initCommand),
   check: () => import("./check.ts").then(({ checkCommand }) => checkCommand),
   reload: () => import("./reload.ts").then(({ reloadCommand }) => reloadCommand),
+  grant: () => import("./grant.ts").then(({ grantCommand }) => grantCommand),
+  revoke: () => import("./revoke.ts").then(({ revokeCommand }) => revokeCommand),
   ca: () => import("./ca.ts").then(({ caCommand }) => caCommand),
   schema: () => import("./schema.ts").then(({ schemaCommand }) => schemaCommand),
   demo: () => import("./demo.ts").then(({ demoCommand }) => strict(demoCommand)),

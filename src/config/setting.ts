@@ -2,6 +2,7 @@
 // Text in, canonical value out; a bad one throws, and the message never shows a value that may be a secret.
 // wire.md sections 1 and 2.
 
+import { checkProfile, checkProvider } from "../credentials/store.ts";
 import { fieldNameProblem } from "../inject/field-name.ts";
 import { hostsForGrant, knownGrants } from "../policy/grants.ts";
 import { parseHostPattern } from "../policy/host-pattern.ts";
@@ -251,8 +252,18 @@ export function parseVariable(text: string): string {
   throw new BadSetting("is no variable name, expected letters, digits and _, such as GITHUB_TOKEN");
 }
 
+/** Name of a credential in moat's store, as written; it may be the secret itself, put here by mistake. */
+export function parseProvider(text: string): string {
+  return checked(text, checkProvider);
+}
+
+/** Name of a profile of that store, as written. */
+export function parseProfile(text: string): string {
+  return checked(text, checkProfile);
+}
+
 /** The text as written; what `parse` throws names it, `masked` does not. */
-export function checked(text: string, parse: (text: string) => unknown, masked: string): string {
+export function checked(text: string, parse: (text: string) => unknown, masked?: string): string {
   try {
     parse(text);
     return text;

@@ -13,6 +13,8 @@ import {
   parseListenPort,
   parseOrigin,
   parsePattern,
+  parseProfile,
+  parseProvider,
   parseProxyUrl,
   parseSecret,
   parseToken,
@@ -149,6 +151,18 @@ const tables: readonly {
     good: [["GITHUB_TOKEN", "GITHUB_TOKEN"]],
     bad: ["", "A-B", "1A", "$A", "A=B"],
   },
+  {
+    name: "credential name",
+    parse: parseProvider,
+    good: [["mcp-linear", "mcp-linear"]],
+    bad: ["", "../github", "a/b", ".a"],
+  },
+  {
+    name: "profile name",
+    parse: parseProfile,
+    good: [["work_2", "work_2"]],
+    bad: ["", "../work", "a.b", "-a"],
+  },
 ];
 
 for (const { name, parse, good, bad } of tables) {
@@ -249,6 +263,8 @@ describe("the masked message never holds the value", () => {
     ["proxy", parseProxyUrl],
     ["origin", parseOrigin],
     ["variable", parseVariable],
+    ["credential name", parseProvider],
+    ["profile name", parseProfile],
   ];
   test.each(parsers.map(([name, parse]) => [name, parse] as const))("%s", (_name, parse) => {
     const masked = (): string => {

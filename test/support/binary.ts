@@ -17,6 +17,9 @@ import { pki } from "./pki.ts";
 /** The binary under test. */
 export const BINARY = resolve(process.env.MOAT_BINARY ?? join(import.meta.dir, "../../dist/moat-proxy"));
 
+/** Nothing that runs in a test asks the keychain of whoever runs it. */
+export const NO_KEYCHAIN = { MOAT_PROXY_KEYCHAIN: "off" } as const;
+
 export type LogLine = Readonly<Record<string, unknown>>;
 
 export interface StartOptions {
@@ -114,7 +117,13 @@ export function run(options: StartOptions = {}): Process {
   const home = mkdtempSync(join(dir, "home-"));
   const child = Bun.spawn([...(options.wrapper ?? []), BINARY, ...arguments_(options, dir)], {
     cwd: options.cwd ?? dir,
-    env: { PATH: process.env.PATH ?? "/usr/bin:/bin", HOME: home, TMPDIR: dir, ...options.env },
+    env: {
+      PATH: process.env.PATH ?? "/usr/bin:/bin",
+      ...NO_KEYCHAIN,
+      HOME: home,
+      TMPDIR: dir,
+      ...options.env,
+    },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",

@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { NO_KEYCHAIN } from "./binary.ts";
 
 const MAIN = new URL("../../src/main.ts", import.meta.url).pathname;
 
@@ -15,13 +16,15 @@ export interface Ended {
 export interface Surroundings {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** What the command reads on stdin; by default it is at its end. */
+  readonly input?: string | Uint8Array;
 }
 
-export function moatProxy(args: readonly string[], { env = {}, cwd }: Surroundings = {}): Ended {
+export function moatProxy(args: readonly string[], { env = {}, cwd, input }: Surroundings = {}): Ended {
   const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, MAIN, ...args], {
-    env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...env },
+    env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...NO_KEYCHAIN, ...env },
     ...(cwd === undefined ? {} : { cwd }),
-    stdin: "ignore",
+    stdin: input === undefined ? "ignore" : Buffer.from(input),
     timeout: 20_000,
   });
   return { status: exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
