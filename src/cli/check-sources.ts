@@ -2,7 +2,8 @@
 // No secret is kept or shown. wire.md section 2 (credentials[].source).
 
 import type { CredentialConfig } from "../config/config.ts";
-import { createSource } from "../credentials/source-pool.ts";
+import { MoatHome } from "../credentials/moat-home.ts";
+import { createSource, type SourceDeps } from "../credentials/source-pool.ts";
 import { shapeValue } from "../inject/value-shape.ts";
 import { type Origin, originText } from "./check-plan.ts";
 import { paint, type Style, wrap } from "./terminal.ts";
@@ -19,20 +20,18 @@ export function fetchSources(
   credentials: readonly CredentialConfig[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<readonly Fetched[]> {
+  const deps = { env, now: Date.now, home: new MoatHome({ env, now: Date.now }) };
   return Promise.all(
     credentials.map(async (item) => {
       const { host, header, line } = item;
-      return { host, header, line, problem: await problemOf(item, env) };
+      return { host, header, line, problem: await problemOf(item, deps) };
     }),
   );
 }
 
-async function problemOf(
-  item: CredentialConfig,
-  env: Readonly<Record<string, string | undefined>>,
-): Promise<string | undefined> {
+async function problemOf(item: CredentialConfig, deps: SourceDeps): Promise<string | undefined> {
   try {
-    const { secret } = await createSource(item.source, { env, now: Date.now }).fetch();
+    const { secret } = await createSource(item.source, deps).fetch();
     // Shaped as for a request: a secret that no field can carry is found here.
     shapeValue({ ...item, key: item.header.toLowerCase() }, secret);
     return undefined;

@@ -57,8 +57,13 @@ function shapeText({ header, format, prefix }: CredentialConfig): string {
 /** Where a value comes from, in the source's own words: it knows what of a command may be shown. */
 export function sourceText(source: SourceConfig): string {
   if (source.type === "static") return "the config file";
-  const words = `the ${createSource(source, { env: {}, now: () => 0 }).describe()}`;
+  if (source.type === "store") return `"${source.provider}" in the ${described(source)}`;
+  const words = `the ${described(source)}`;
   return source.type === "process" ? `the output of ${words}` : words;
+}
+
+function described(source: SourceConfig): string {
+  return createSource(source, { env: {}, now: () => 0 }).describe();
 }
 
 function hostText({ wildcard, host }: HostPattern): string {

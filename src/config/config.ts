@@ -170,7 +170,9 @@ export type SourceConfig =
   | { readonly type: "env"; readonly variable: string }
   | { readonly type: "file"; readonly path: string }
   /** A command for `sh -c`; what it prints is good for `ttlMs` unless it says otherwise. */
-  | { readonly type: "process"; readonly command: string; readonly ttlMs: number };
+  | { readonly type: "process"; readonly command: string; readonly ttlMs: number }
+  /** Of moat's credential store; undefined: no profile. */
+  | { readonly type: "store"; readonly provider: string; readonly profile: string | undefined };
 
 /** Every limit with its unit in the name; wire.md section 14. */
 export interface Limits {

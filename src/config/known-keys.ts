@@ -13,6 +13,7 @@ export const SOURCE_FIELDS: Readonly<Record<string, readonly string[]>> = {
   env: ["var"],
   file: ["path"],
   process: ["command", "ttl"],
+  store: ["provider", "profile"],
   "aws-secretsmanager": ["secret", "region"],
   "gcp-secretmanager": ["secret", "project", "version"],
   "gcp-service-account": [
@@ -26,4 +27,4 @@ export const SOURCE_FIELDS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The source types that schema.ts reads. */
-export const SOURCE_TYPES = ["static", "env", "file", "process"] as const;
+export const SOURCE_TYPES = ["static", "env", "file", "process", "store"] as const;

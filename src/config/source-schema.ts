@@ -4,7 +4,14 @@
 import { z } from "zod";
 import type { SourceConfig } from "./config.ts";
 import { duration, setting } from "./field.ts";
-import { parseCommand, parsePath, parseSecret, parseVariable } from "./setting.ts";
+import {
+  parseCommand,
+  parsePath,
+  parseProfile,
+  parseProvider,
+  parseSecret,
+  parseVariable,
+} from "./setting.ts";
 
 /** As in the reference. */
 const PROCESS_TTL_MS = 300_000;
@@ -42,6 +49,15 @@ export const sourceSchema = z.discriminatedUnion("type", [
       }),
     })
     .meta({ description: "The output of a command" }),
+  z
+    .strictObject({
+      type: z.literal("store"),
+      provider: setting("credential name", parseProvider).meta({ description: "Its name there" }),
+      profile: setting("profile name", parseProfile)
+        .optional()
+        .meta({ description: "Profile of the store, by default the store without one" }),
+    })
+    .meta({ description: "A credential of moat's store, put there by moat-proxy grant" }),
 ]);
 
 export function sourceOf(source: z.output<typeof sourceSchema>): SourceConfig {
@@ -54,5 +70,7 @@ export function sourceOf(source: z.output<typeof sourceSchema>): SourceConfig {
       return { type: "file", path: source.path };
     case "process":
       return { type: "process", command: source.command, ttlMs: source.ttl ?? PROCESS_TTL_MS };
+    case "store":
+      return { type: "store", provider: source.provider, profile: source.profile };
   }
 }

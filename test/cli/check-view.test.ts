@@ -165,6 +165,15 @@ test("for machines: every key is there, absent values are null", () => {
   });
 });
 
+test("a credential of the store, by its name and profile", () => {
+  expect(sourceText({ type: "store", provider: "mcp-linear", profile: undefined })).toBe(
+    '"mcp-linear" in the credential store',
+  );
+  expect(sourceText({ type: "store", provider: "github", profile: "work" })).toBe(
+    '"github" in the credential store (profile work)',
+  );
+});
+
 test("of a command only its program is shown, of a static value nothing", () => {
   expect(sourceText({ type: "process", command: "  op read op://x", ttlMs: 1 })).toBe(
     'the output of the command "op …"',

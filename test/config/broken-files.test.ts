@@ -134,7 +134,7 @@ const broken: readonly Broken[] = [
     name: "a source type to come",
     file: "credentials: [{ host: a.example, source: { type: github-app, app_id: '1' } }]",
     said: [
-      '1: credentials[0].source.type: source type "github-app" is not supported yet, expected static, env, file or process',
+      '1: credentials[0].source.type: source type "github-app" is not supported yet, expected static, env, file, process or store',
     ],
   },
   {

@@ -19,7 +19,7 @@ const cases: readonly (readonly [string, string, string])[] = [
   [
     "a missing source type",
     "credentials: [{ host: a.example, source: {} }]",
-    "credentials[0].source.type: required, expected static, env, file or process",
+    "credentials[0].source.type: required, expected static, env, file, process or store",
   ],
   [
     "a mistyped source field",

@@ -19,6 +19,14 @@ const cases: readonly (readonly [object, object])[] = [
     { type: "process", command: "print-token", ttl: "1h" },
     { type: "process", command: "print-token", ttlMs: 3_600_000 },
   ],
+  [
+    { type: "store", provider: "mcp-linear" },
+    { type: "store", provider: "mcp-linear", profile: undefined },
+  ],
+  [
+    { type: "store", provider: "github", profile: "work" },
+    { type: "store", provider: "github", profile: "work" },
+  ],
 ];
 for (const [written, meant] of cases) {
   test(JSON.stringify(written), () => expect(sourceOf(sourceSchema.parse(written)) as object).toEqual(meant));
@@ -35,5 +43,10 @@ test.each([
   [{ type: "process", command: "x", ttl: 300 }],
   [{ type: "file", path: "" }],
   [{ type: "file", path: "x", value: "y" }],
+  [{ type: "store" }],
+  [{ type: "store", provider: "../github" }],
+  [{ type: "store", provider: "github", profile: "" }],
+  [{ type: "store", provider: "github", profile: "../work" }],
+  [{ type: "store", provider: "github", path: "x" }],
   [{ type: "aws-secretsmanager", secret: "x" }],
 ])("refused: %j", (source) => expect(sourceSchema.safeParse(source).success).toBe(false));
