@@ -2,6 +2,7 @@
 // Re-exports only; docs/reference-parity.md says what stands for what.
 
 export { CA, type GeneratedCert } from "./api/ca.ts";
+export { openCredentialStore } from "./api/credential-store.ts";
 export { filterHeaders } from "./api/header-filter.ts";
 export { MoatProxy as Proxy } from "./api/proxy.ts";
 export type { RequestLogData, RequestLogger } from "./api/request-logger.ts";
@@ -19,7 +20,7 @@ export type {
   TokenSubstitution,
   TransformerSpec,
 } from "./api/types.ts";
-export type { StoredCredential } from "./credentials/store.ts";
+export type { ManagedCredentialStore, StoredCredential } from "./credentials/store.ts";
 export {
   hostsForGrant as getHostsForGrant,
   registerGrantHosts,

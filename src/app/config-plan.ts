@@ -121,6 +121,7 @@ async function compileDefaultRun(config: Config, sources: SourcePool): Promise<R
       transformer: TRANSFORMERS[kind],
     })),
     mcpServers: config.mcpServers,
+    storeSlot: (provider) => sources.vaultFor({ type: "store", provider, profile: undefined }),
   } satisfies RunSettings);
 }
 
