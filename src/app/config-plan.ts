@@ -2,19 +2,18 @@
 // upstreams. Everything that can fail fails here, before anything is replaced.
 
 import type { OpenedCa } from "../config/ca-files.ts";
-import type { Config, CredentialConfig } from "../config/config.ts";
+import type { Config } from "../config/config.ts";
 import { SourcePool } from "../credentials/source-pool.ts";
-import type { CredentialRule, SecretSlot } from "../inject/credentials.ts";
+import type { SecretSlot } from "../inject/credentials.ts";
 import type { Logger } from "../log/logger.ts";
 import { loadClientCerts } from "../net/client-certs.ts";
 import { LocalEndpoints } from "../proxy/local/local.ts";
 import type { PathSeal } from "../proxy/local/path-seal.ts";
 import { DefaultRun } from "../run/default-run.ts";
 import { parseRelayTarget, type RelayTarget } from "../run/relay-target.ts";
-import { compileRun, type RunContext, type RunSettings } from "../run/run-context.ts";
-import { oauthEndpointWorkaround } from "../transform/oauth-endpoint.ts";
-import { responseScrub } from "../transform/scrub.ts";
+import { compileRun, type RunContext } from "../run/run-context.ts";
 import { ProxyError } from "../values/errors.ts";
+import { defaultRunSettings, secretHolders } from "./default-run.ts";
 import type { Plan } from "./engine.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -90,49 +89,21 @@ export function namedTargets(targets: readonly RelayTarget[]): ReadonlySet<strin
   return new Set(targets.map(({ key }) => key));
 }
 
-function relaysOf({ relays }: Config): ReadonlyMap<string, RelayTarget> {
+export function relaysOf({ relays }: Config): ReadonlyMap<string, RelayTarget> {
   return new Map(relays.map(({ name, url }) => [name, parseRelayTarget("relay", name, url)]));
 }
 
 async function compileDefaultRun(config: Config, sources: SourcePool): Promise<RunContext> {
-  const rules = config.credentials.map((credential) => credentialRule(credential, sources));
-  const substitutions = config.tokenSubstitutions.map(({ host, placeholder, source }) => ({
-    ...{ host, placeholder, slot: sources.vaultFor(source) },
-  }));
-  const slots = [
-    ...config.credentials.map(({ host, source }, i) => ({ host, source, slot: rules[i]?.slot })),
-    ...config.tokenSubstitutions.map(({ host, source }, i) => ({
-      host,
-      source,
-      slot: substitutions[i]?.slot,
-    })),
-  ].filter(({ source }) => !sources.knew(source));
-  await Promise.all(slots.map(({ host, slot }) => (slot === undefined ? undefined : warm(host, slot))));
-  return compileRun({
-    runId: undefined,
-    network: config.network,
-    credentials: rules,
-    passthrough: config.tls.passthrough,
-    extraHeaders: config.extraHeaders,
-    removeHeaders: config.removeHeaders,
-    substitutions,
-    transformers: config.responseTransformers.map(({ host, kind }) => ({
-      host,
-      transformer: TRANSFORMERS[kind],
-    })),
-    mcpServers: config.mcpServers,
-    storeSlot: (provider) => sources.vaultFor({ type: "store", provider, profile: undefined }),
-  } satisfies RunSettings);
-}
-
-const TRANSFORMERS = {
-  "oauth-endpoint-workaround": oauthEndpointWorkaround,
-  "response-scrub": responseScrub,
-} as const;
-
-function credentialRule(credential: CredentialConfig, sources: SourcePool): CredentialRule {
-  const { host, header, prefix, format, grant, allowCleartext } = credential;
-  return { host, header, prefix, format, grant, allowCleartext, slot: sources.vaultFor(credential.source) };
+  // A source that was there before has its secret, or its failure has been told.
+  const fresh = secretHolders(config).filter(({ source }) => !sources.knew(source));
+  await Promise.all(fresh.map(({ host, source }) => warm(host, sources.vaultFor(source))));
+  return compileRun(
+    defaultRunSettings(
+      config,
+      ({ source }) => sources.vaultFor(source),
+      (provider) => sources.vaultFor({ type: "store", provider, profile: undefined }),
+    ),
+  );
 }
 
 /** A source that fails at start is the operator's mistake, told before the first request. */

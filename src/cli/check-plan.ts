@@ -1,26 +1,19 @@
 // A configuration compiled for `check`: the tables that the data path asks, each beside the line of the file that an
 // answer comes from. Nothing is fetched, resolved or dialled. wire.md sections 2, 6, 7 and 8.
 
+import { namedTargets, relaysOf } from "../app/config-plan.ts";
+import { defaultRunSettings } from "../app/default-run.ts";
 import type { Config, CredentialConfig } from "../config/config.ts";
 import type { FileReading } from "../config/read-file.ts";
-import type { CredentialRule, SecretSlot } from "../inject/credentials.ts";
+import type { SecretSlot } from "../inject/credentials.ts";
 import { DestinationPolicy } from "../policy/destinations.ts";
 import { matchesHost, parseHostPattern } from "../policy/host-pattern.ts";
 import { NetworkPolicy } from "../policy/network-policy.ts";
 import { compileRun, type RunContext } from "../run/run-context.ts";
 import type { Authority } from "../values/authority.ts";
 import { ProxyError } from "../values/errors.ts";
-
-/** Where a setting stands: a line of the file, or a flag. Neither: it is a default. */
-export interface Origin {
-  readonly line: number | undefined;
-  readonly flag?: string | undefined;
-}
-
-/** A setting as written, and where. */
-export interface Entry extends Origin {
-  readonly text: string;
-}
+import { type EditSection, editSections } from "./check-edits.ts";
+import type { Entry, Origin } from "./origin.ts";
 
 export interface CheckPlan {
   readonly config: Config;
@@ -31,6 +24,8 @@ export interface CheckPlan {
   readonly destinations: DestinationPolicy;
   readonly ownAddresses: () => readonly string[];
   readonly passthrough: readonly Entry[];
+  /** Headers, tokens, answers, relays and MCP servers, as configured. */
+  readonly edits: readonly EditSection[];
   /** Where network.policy, or the flag for it, stands. */
   readonly policyOrigin: Origin;
   readonly allow: readonly Entry[];
@@ -62,17 +57,28 @@ export function compileCheck(
     .filter(({ rules }) => rules.length === 0)
     .map(({ host, line }): Entry => ({ text: host, line }));
   const bySlot = new Map<SecretSlot, CredentialConfig>();
+  const run = compileRun(
+    defaultRunSettings(
+      config,
+      (item) => {
+        const slot = noSecret();
+        if ("header" in item) bySlot.set(slot, item);
+        return slot;
+      },
+      noSecret,
+    ),
+  );
   const fromFile = file.settings.network?.policy === network.policy;
   return {
     config,
-    run: compileRun({
-      runId: undefined,
-      network,
-      passthrough: tls.passthrough,
-      credentials: config.credentials.map((item) => ruleOf(item, bySlot)),
-    }),
+    run,
     bySlot,
-    destinations: new DestinationPolicy({ allowIps: network.allowIps, ownAddresses }),
+    destinations: new DestinationPolicy({
+      allowIps: network.allowIps,
+      namedTargets: namedTargets([...relaysOf(config).values(), ...run.mcpServers.values()]),
+      ownAddresses,
+    }),
+    edits: editSections(config, file),
     ownAddresses,
     passthrough: lines("tls", "passthrough", tls.passthrough),
     policyOrigin: { line: fromFile ? file.lineOf(["network", "policy"]) : undefined },
@@ -102,11 +108,6 @@ export function exemptBy(plan: CheckPlan, address: string): Entry | undefined {
   return passes([]) ? undefined : plan.allowIps.find(({ text }) => passes([text]));
 }
 
-/** `line 12`, `--allow`, or nothing for a default. */
-export function originText({ line, flag }: Origin): string | undefined {
-  return line === undefined ? flag : `line ${line}`;
-}
-
 function countIn(file: FileReading, place: string, key: string): number {
   const { network, tls } = file.settings;
   const lists: Readonly<Record<string, readonly string[] | undefined>> = {
@@ -118,14 +119,12 @@ function countIn(file: FileReading, place: string, key: string): number {
   return lists[`${place}.${key}`]?.length ?? 0;
 }
 
-function ruleOf(item: CredentialConfig, bySlot: Map<SecretSlot, CredentialConfig>): CredentialRule {
-  const slot: SecretSlot = {
+function noSecret(): SecretSlot {
+  return {
     current: () => undefined,
     invalidate: () => undefined,
     refresh: () => Promise.reject(new ProxyError("credential-failed", "check fetches no secret")),
   };
-  bySlot.set(slot, item);
-  return { ...item, slot };
 }
 
 /** The entry of tls.passthrough that keeps a tunnel to this host opaque. */

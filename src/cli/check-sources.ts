@@ -5,7 +5,7 @@ import type { CredentialConfig } from "../config/config.ts";
 import { MoatHome } from "../credentials/moat-home.ts";
 import { createSource, type SourceDeps } from "../credentials/source-pool.ts";
 import { shapeValue } from "../inject/value-shape.ts";
-import { type Origin, originText } from "./check-plan.ts";
+import { type Origin, originText } from "./origin.ts";
 import { paint, type Style, wrap } from "./terminal.ts";
 
 export interface Fetched extends Origin {

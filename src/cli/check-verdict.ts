@@ -5,20 +5,16 @@ import type { CredentialConfig } from "../config/config.ts";
 import type { RequestHead } from "../http1/head.ts";
 import { RequestHeadReader } from "../http1/message-reader.ts";
 import { choose } from "../inject/credentials.ts";
+import { type HostInjection, NO_INJECTION } from "../inject/injection-plan.ts";
 import { admitsHost, requestVerdict } from "../policy/verdict.ts";
 import type { UpstreamTarget } from "../proxy/ports.ts";
 import { cleartextRefusal, destinationRefusal, policyRefusal, ruleRefusal } from "../proxy/refusals.ts";
 import { errorReply } from "../proxy/replies.ts";
 import { route } from "../proxy/route.ts";
 import { ProxyError } from "../values/errors.ts";
-import {
-  allowedBy,
-  type CheckPlan,
-  exemptBy,
-  type Origin,
-  originText,
-  passthroughFor,
-} from "./check-plan.ts";
+import { editTexts } from "./check-edits.ts";
+import { allowedBy, type CheckPlan, exemptBy, passthroughFor } from "./check-plan.ts";
+import { type Origin, originText } from "./origin.ts";
 
 /** A request as a client would make it. */
 export interface Question {
@@ -31,7 +27,15 @@ export interface Question {
 }
 
 export interface Step extends Origin {
-  readonly what: "request" | "policy" | "tunnel" | "destination" | "rules" | "credential" | "cleartext";
+  readonly what:
+    | "request"
+    | "policy"
+    | "tunnel"
+    | "destination"
+    | "rules"
+    | "change"
+    | "credential"
+    | "cleartext";
   readonly text: string;
 }
 
@@ -97,14 +101,16 @@ class Walk {
     if (!tunnel || target.authority.kind === "name") this.#destination(target);
     const { run } = this.#plan;
     const leftAlone = run.passthrough.lookup(target.authority) === true;
-    const credentials = leftAlone
-      ? []
-      : choose(run.injection.credentials.lookup(target.authority), head.headers);
+    const injection = leftAlone ? NO_INJECTION : run.injection.lookup(target.key, target.authority);
+    const transformers = leftAlone ? [] : (run.transformers.lookup(target.authority) ?? []);
+    for (const text of editTexts(injection, transformers))
+      this.#tell({ what: "change", text, line: undefined });
+    const credentials = choose(injection.credentials, head.headers);
     const injections = credentials.flatMap((credential) => {
       const config = this.#plan.bySlot.get(credential.slot);
       return config === undefined ? [] : [injectionOf(config)];
     });
-    return { credentials: injections, depends: this.#cleartext(target, injections) };
+    return { credentials: injections, depends: this.#cleartext(target, injections, injection) };
   }
 
   /** The CONNECT in front of an https request. @returns true when nobody sees the requests inside */
@@ -186,24 +192,31 @@ class Walk {
     const { destinations } = this.#plan;
     const { host } = target.authority;
     const who = address === host ? address : `${host}, at ${address},`;
-    if (destinations.verdict(address) === "denied") {
+    if (destinations.verdict(address, undefined, target.key) === "denied") {
       const text = `denied: ${who} is on the built-in list of refused addresses; network.allow_ips can exempt it`;
       this.#deny({ what: "destination", text, line: undefined }, destinationRefusal());
     }
     const exemption = exemptBy(this.#plan, address);
+    const named = destinations.verdict(address) === "denied";
     const text =
       exemption === undefined
-        ? `allowed: ${who} is not on the built-in list of refused addresses`
+        ? named
+          ? `allowed: ${who} is named as a relay or MCP server`
+          : `allowed: ${who} is not on the built-in list of refused addresses`
         : `allowed: ${who} is exempt by ${exemption.text} in network.allow_ips`;
     this.#tell({ line: exemption?.line, flag: exemption?.flag, what: "destination", text });
   }
 
   /** @returns true when it depends on an address that is not known */
-  #cleartext(target: UpstreamTarget, injections: readonly Injection[]): boolean {
+  #cleartext(
+    target: UpstreamTarget,
+    injections: readonly Injection[],
+    { substitutions }: HostInjection,
+  ): boolean {
     const held = injections.find(({ credential }) => !credential.allowCleartext);
-    if (target.scheme === "https" || held === undefined) return false;
+    if (target.scheme === "https" || (held === undefined && substitutions.length === 0)) return false;
     const what = "cleartext";
-    const origin: Origin = { line: held.line };
+    const origin: Origin = { line: held?.line };
     const address = this.#addressOf(target);
     if (address === undefined) {
       const text =

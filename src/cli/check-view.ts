@@ -5,8 +5,9 @@ import type { CredentialConfig, SourceConfig } from "../config/config.ts";
 import { createSource } from "../credentials/source-pool.ts";
 import { hostsForGrant } from "../policy/grants.ts";
 import { type HostPattern, parseHostPattern } from "../policy/host-pattern.ts";
-import { type CheckPlan, type Entry, type Origin, originText } from "./check-plan.ts";
+import type { CheckPlan } from "./check-plan.ts";
 import { type Explanation, type Injection, stepText } from "./check-verdict.ts";
+import { type Entry, type Origin, originText } from "./origin.ts";
 import { paint, type Style, wrap } from "./terminal.ts";
 
 /** Columns of `line 1234` and the gap behind it. */
@@ -17,6 +18,9 @@ const WHAT = 15;
 export function configLines(plan: CheckPlan, style: Style): string[] {
   const sections: readonly (readonly [string, readonly string[]])[] = [
     ["Credentials", plan.config.credentials.flatMap((item) => row(item, credentialText(item)))],
+    ...plan.edits.map(
+      ({ title, entries }) => [title, entries.flatMap((entry) => row(entry, entry.text))] as const,
+    ),
     ["Network policy", policyRows(plan)],
     ["Rules", ruleRows(plan)],
     ["Opaque tunnels", passthroughRows(plan)],

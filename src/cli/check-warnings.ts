@@ -5,7 +5,8 @@ import type { CredentialConfig } from "../config/config.ts";
 import { parseHostPattern } from "../policy/host-pattern.ts";
 import { admitsHost } from "../policy/verdict.ts";
 import { type Authority, canonicalHost } from "../values/authority.ts";
-import { type CheckPlan, originText, passthroughFor } from "./check-plan.ts";
+import { type CheckPlan, passthroughFor } from "./check-plan.ts";
+import { originText } from "./origin.ts";
 
 const HTTPS_PORT = 443;
 /** A label that no pattern names, to ask for "some name below this domain". */

@@ -4,9 +4,9 @@ import {
   type CheckPlan,
   compileCheck,
   exemptBy,
-  originText,
   passthroughFor,
 } from "../../src/cli/check-plan.ts";
+import { originText } from "../../src/cli/origin.ts";
 import { type Flags, loadConfig } from "../../src/config/load.ts";
 import { NO_FILE, readConfigFile } from "../../src/config/read-file.ts";
 import { parseAuthority } from "../../src/values/authority.ts";
