@@ -53,7 +53,7 @@ async function check(options: CheckOptions): Promise<void> {
 
 async function checkFile(plan: CheckPlan, file: string | undefined, options: CheckOptions): Promise<void> {
   const warnings = configWarnings(plan);
-  const fetched = options.fetch ? await fetchSources(plan.config.credentials, process.env) : [];
+  const fetched = options.fetch ? await fetchSources(plan.config, process.env) : [];
   const failed = fetched.filter(({ problem }) => problem !== undefined);
   if (failed.length > 0) process.exitCode = EXIT_FAILURE;
   if (options.json) {

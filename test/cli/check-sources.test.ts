@@ -22,12 +22,15 @@ test("each source is asked once, and a failure is named without a secret", async
   - { host: h.example, source: { type: env, var: BROKEN } }
   - { host: i.example, source: { type: store, provider: github } }
   - { host: j.example, source: { type: store, provider: npm } }
+token_substitutions:
+  - { host: k.example, placeholder: token-placeholder, source: { type: env, var: SET } }
+  - { host: l.example, placeholder: token-placeholder, source: { type: env, var: BROKEN } }
 `;
   const env = { PATH: process.env.PATH, SET: "x", BROKEN: "line\nbreak", HOME: place.dir };
   const store = new MoatHome({ env, now: Date.now }).store();
   await store.save({ provider: "github", token: new Secret("very-secret"), createdAt: 0 });
-  const { credentials } = loadConfig({ file: "moat.yaml", flags: {}, env, readFile: () => yaml });
-  const fetched = await fetchSources(credentials, env);
+  const config = loadConfig({ file: "moat.yaml", flags: {}, env, readFile: () => yaml });
+  const fetched = await fetchSources(config, env);
   expect(fetched.map(({ host, problem, line }) => [host.slice(0, 1), line, problem === undefined])).toEqual([
     ["a", 2, true],
     ["b", 3, true],
@@ -39,6 +42,8 @@ test("each source is asked once, and a failure is named without a secret", async
     ["h", 9, false],
     ["i", 10, true],
     ["j", 11, false],
+    ["k", undefined, true],
+    ["l", undefined, false],
   ]);
   const text = fetchLines(fetched, PLAIN).join("\n");
   const unwrapped = text.replaceAll(/\n {12}/g, " ");
