@@ -10,7 +10,7 @@ export interface Service {
   readonly allow?: readonly string[];
   /** Lines under `credentials:`. */
   readonly credentials: readonly string[];
-  /** Lines of a key of its own, commented out where it is not supported yet. */
+  /** Lines of a key of its own. */
   readonly topLevel?: readonly string[];
 }
 
@@ -54,10 +54,11 @@ export const SERVICES: Readonly<Record<string, Service>> = {
     grant: "aws",
     credentials: [],
     topLevel: [
-      "# AWS: temporary credentials of a role. Not supported yet; it will read:",
-      "# aws:",
-      "#   role_arn: arn:aws:iam::123456789012:role/moat",
-      "#   region: us-east-1",
+      "# AWS: temporary credentials of a role, for SDKs (docs/aws.md). Name yours: the",
+      "# proxy assumes it with the AWS sign-in of its host.",
+      "aws:",
+      "  role_arn: arn:aws:iam::123456789012:role/moat",
+      "  region: us-east-1",
     ],
   },
   npm: {

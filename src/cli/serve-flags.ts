@@ -2,6 +2,13 @@
 // cannot differ. What a value may be is decided by config/setting.ts, as for the file. wire.md section 1.
 
 import type { ArgsDef } from "citty";
+import {
+  parseAwsExternalId,
+  parseAwsProfile,
+  parseAwsRegion,
+  parseAwsRoleArn,
+  parseAwsSessionDuration,
+} from "../config/aws-schema.ts";
 import type { Flags } from "../config/load.ts";
 import { LOG_FORMATS, LOG_LEVELS, POLICIES } from "../config/schema.ts";
 import {
@@ -112,6 +119,31 @@ const FLAGS: Readonly<Record<string, ServeFlag>> = {
     hint: "file",
     description: "PEM file with further roots for verifying upstream servers",
     read: (text) => ({ upstreamCa: parsePath(text) }),
+  },
+  "aws-role-arn": {
+    hint: "arn",
+    description: "AWS role whose temporary credentials clients get at /_aws/credentials",
+    read: (text, { aws }) => ({ aws: { ...aws, roleARN: parseAwsRoleArn(text) } }),
+  },
+  "aws-region": {
+    hint: "region",
+    description: "Region of AWS STS, by default us-east-1",
+    read: (text, { aws }) => ({ aws: { ...aws, region: parseAwsRegion(text) } }),
+  },
+  "aws-session-duration": {
+    hint: "time",
+    description: "How long AWS credentials are good for, 15m, the default, to 12h",
+    read: (text, { aws }) => ({ aws: { ...aws, sessionDuration: parseAwsSessionDuration(text) } }),
+  },
+  "aws-external-id": {
+    hint: "id",
+    description: "External id that the AWS role asks for",
+    read: (text, { aws }) => ({ aws: { ...aws, externalID: parseAwsExternalId(text) } }),
+  },
+  "aws-profile": {
+    hint: "name",
+    description: "Profile of the host's AWS config that assumes the role",
+    read: (text, { aws }) => ({ aws: { ...aws, profile: parseAwsProfile(text) } }),
   },
   "ready-file": {
     hint: "file",

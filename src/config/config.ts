@@ -1,6 +1,7 @@
 // The whole configuration as one immutable value, validated and canonical: what the composition root reads.
 // File, flags and environment all end here; nothing behind this point parses operator input. wire.md sections 1, 2.
 
+import type { AWSCredentialProviderOptions } from "../aws/credential-provider.ts";
 import { DEFAULT_HEAD_LIMITS, type HeadLimits } from "../http1/limits.ts";
 import type { Secret } from "../values/secret.ts";
 
@@ -62,6 +63,8 @@ export interface Config {
     /** Status of a refusal by policy. */
     readonly denyStatus: DenyStatus;
   };
+  /** The role whose temporary credentials clients get; undefined: none. */
+  readonly aws: AWSCredentialProviderOptions | undefined;
   readonly log: {
     readonly level: LogLevel;
     readonly format: "text" | "json";

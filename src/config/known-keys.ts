@@ -3,7 +3,7 @@
 
 /** By place (list indices written as []): keys of the contract that are refused with "not supported yet". */
 export const NOT_YET: Readonly<Record<string, readonly string[]>> = {
-  "": ["aws", "postgres"],
+  "": ["postgres"],
   "credentials[]": ["postgres"],
 };
 

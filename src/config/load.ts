@@ -4,7 +4,9 @@
 
 import { homedir } from "node:os";
 import { join } from "node:path";
+import type { AWSCredentialProviderOptions } from "../aws/credential-provider.ts";
 import type { Secret } from "../values/secret.ts";
+import { type AwsFlags, awsOf } from "./aws-schema.ts";
 import {
   type Config,
   type CredentialConfig,
@@ -42,6 +44,8 @@ export interface Flags {
   readonly allow?: readonly string[] | undefined;
   readonly grants?: readonly string[] | undefined;
   readonly allowIps?: readonly string[] | undefined;
+  /** What the --aws flags say. */
+  readonly aws?: AwsFlags | undefined;
   readonly logLevel?: LogLevel | undefined;
   readonly logFormat?: Config["log"]["format"] | undefined;
   readonly logOutput?: string | undefined;
@@ -70,8 +74,22 @@ export function loadConfig({ file, flags, env, readFile }: ConfigSources): Confi
     tokenOfFlags(flags, readFile, mistakes) ??
     tokenOfVariable(env, mistakes) ??
     tokenOfSettings(file ?? "", reading, env, mistakes);
+  const aws = mistakes.length > 0 ? undefined : awsOfSettings(file ?? "", reading, flags, mistakes);
   if (mistakes.length > 0) throw new ConfigError(mistakes);
-  return merge(reading, flags, token, env);
+  return { ...merge(reading, flags, token, env), aws };
+}
+
+function awsOfSettings(
+  file: string,
+  { settings, lineOf }: FileReading,
+  flags: Flags,
+  mistakes: string[],
+): AWSCredentialProviderOptions | undefined {
+  const where = (key?: string): string =>
+    key === undefined
+      ? `${file}:${lineOf(["aws"])}: aws`
+      : `${file}:${lineOf(["aws", key]) ?? lineOf(["aws"])}: aws.${key}`;
+  return awsOf(settings.aws, flags.aws, where, mistakes);
 }
 
 function tokenOfFlags(flags: Flags, readFile: ReadFile, mistakes: string[]): Secret | undefined {
@@ -122,7 +140,12 @@ function tokenOf(where: string, text: string | undefined, mistakes: string[]): S
   }
 }
 
-function merge(reading: FileReading, flags: Flags, token: Secret | undefined, env: Environment): Config {
+function merge(
+  reading: FileReading,
+  flags: Flags,
+  token: Secret | undefined,
+  env: Environment,
+): Omit<Config, "aws"> {
   const { settings } = reading;
   const { proxy = {}, tls = {}, network = {}, log = {}, metrics = {}, credentials = [] } = settings;
   const noAuth = flags.noAuth === true;

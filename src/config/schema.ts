@@ -3,6 +3,7 @@
 // those of the JSON Schema for editors and of the reference. wire.md section 2.
 
 import { z } from "zod";
+import { awsSchema } from "./aws-schema.ts";
 import { duration, key, label, setting, wholeNumber } from "./field.ts";
 import {
   extraHeader,
@@ -189,6 +190,7 @@ export const fileSchema = z.strictObject({
   relays: key(uniquelyNamed(relay, "relays"), "Upstreams served under a path of the proxy itself", []),
   mcp_servers: key(uniquelyNamed(mcpServer, "mcp_servers"), "MCP servers and their credentials", []),
   network: key(network, "What may be reached"),
+  aws: key(awsSchema, "Temporary credentials of an AWS role, served to AWS SDKs"),
   limits: key(limits, "Limits of time and number; durations such as 500ms, 10s, 1m30s"),
   log: key(log, "What is logged, how, and where to"),
   metrics: key(metrics, "Metrics for Prometheus"),
@@ -206,6 +208,7 @@ export const SUPPORTED_KEYS: Readonly<Record<string, readonly string[]>> = {
   "credentials[]": Object.keys(credential.shape),
   ...INJECTION_KEYS,
   network: Object.keys(network.shape),
+  aws: Object.keys(awsSchema.shape),
   limits: Object.keys(limits.shape),
   log: Object.keys(log.shape),
   metrics: Object.keys(metrics.shape),

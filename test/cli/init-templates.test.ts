@@ -56,9 +56,10 @@ describe.each(
   });
 });
 
-test("aws stays a comment until it is supported", () => {
-  expect(starterFile(["aws"])).toMatch(/^# aws:$/m);
-  expect(load(starterFile(["aws"])).network.grants).toEqual(["aws"]);
+test("aws names a role, and opens the hosts of AWS", () => {
+  const { aws, network } = load(starterFile(["aws"]));
+  expect(aws).toMatchObject({ roleARN: "arn:aws:iam::123456789012:role/moat", region: "us-east-1" });
+  expect(network.grants).toEqual(["aws"]);
 });
 
 test("GitHub gets Basic for git and a scheme of its own for the API", () => {

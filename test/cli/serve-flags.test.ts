@@ -10,7 +10,9 @@ test("every flag becomes its setting", () => {
     ...["--allow-ip", "127.0.0.1", "--allow-ip", "10.0.0.0/8", "--ready-file", "r.json"],
     ...["--drain-timeout", "1m30s", "--log-level", "debug", "--log-format", "json"],
     ...["--token-out", "token", "--advertise-host", "Proxy.Example", "--log-output", "moat.log"],
-    ...["--metrics-listen", "[::1]:9090"],
+    ...["--metrics-listen", "[::1]:9090", "--aws-role-arn", "arn:aws:iam::123456789012:role/a"],
+    ...["--aws-region", "eu-west-1", "--aws-session-duration", "1h", "--aws-external-id", "their-id"],
+    ...["--aws-profile", "work"],
   ]);
   expect(rest).toEqual({
     config: "moat.yaml",
@@ -31,6 +33,13 @@ test("every flag becomes its setting", () => {
     advertiseHost: "proxy.example",
     logOutput: "moat.log",
     metricsListen: { host: "::1", port: 9090 },
+    aws: {
+      roleARN: "arn:aws:iam::123456789012:role/a",
+      region: "eu-west-1",
+      sessionDuration: 3_600_000,
+      externalID: "their-id",
+      profile: "work",
+    },
   });
   expect(authToken?.reveal()).toBe("t0ken");
   expect(readServeFlags(["--no-auth"])).toEqual({ noAuth: true });
@@ -56,6 +65,20 @@ describe("a bad value: flag, value and what was expected", () => {
       ["--auth-token-file", "x", "--auth-token", "y"],
       "--auth-token: excludes --auth-token-file, expected one of them",
     ],
+    [
+      ["--aws-role-arn", "moat"],
+      '--aws-role-arn: "moat" is no ARN, expected one such as arn:aws:iam::123456789012:role/name',
+    ],
+    [["--aws-region", "europe"], '--aws-region: "europe" is no region, expected one such as eu-central-1'],
+    [
+      ["--aws-session-duration", "5m"],
+      "--aws-session-duration: a session lasts 15m to 12h, in whole seconds",
+    ],
+    [
+      ["--aws-external-id", "x"],
+      "--aws-external-id: an external id is 2 to 1224 letters, digits or +=,.@:/_- (the value is not shown)",
+    ],
+    [["--aws-profile", ""], "--aws-profile: is no profile, expected the name of one in ~/.aws/config"],
     [["--control", "x"], "--control: not supported yet"],
     [["--log-output", ""], "--log-output: expected a path"],
     [
