@@ -42,6 +42,10 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "moat-proxy completion zsh > ~/.zfunc/_moat-proxy      ~/.zfunc is in $fpath",
     "moat-proxy completion fish > ~/.config/fish/completions/moat-proxy.fish",
   ],
+  "aws-credentials": [
+    "moat-proxy aws-credentials --url http://192.168.64.1:8080/_aws/credentials",
+    "credential_process = moat-proxy aws-credentials     in ~/.aws/config",
+  ],
   reload: ["moat-proxy reload --ready-file /run/moat-proxy.json", "moat-proxy reload --pid 4711"],
   schema: ["moat-proxy schema > moat.schema.json"],
   version: ["moat-proxy version", "moat-proxy version --json"],

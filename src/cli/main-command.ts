@@ -23,6 +23,8 @@ const subCommands = {
   grant: () => import("./grant.ts").then(({ grantCommand }) => grantCommand),
   revoke: () => import("./revoke.ts").then(({ revokeCommand }) => revokeCommand),
   ca: () => import("./ca.ts").then(({ caCommand }) => caCommand),
+  "aws-credentials": () =>
+    import("./aws-credentials.ts").then(({ awsCredentialsCommand }) => awsCredentialsCommand),
   schema: () => import("./schema.ts").then(({ schemaCommand }) => schemaCommand),
   demo: () => import("./demo.ts").then(({ demoCommand }) => strict(demoCommand)),
   completion: () =>
