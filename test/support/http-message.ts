@@ -133,9 +133,13 @@ export async function readResponse(stream: ByteStream, method = "GET"): Promise<
   return { ...head, status, ...rest };
 }
 
-/** Reads the next request with its body. */
-export async function readRequest(stream: ByteStream): Promise<Request> {
+/** Reads the next request with its body. @param onHead called before the body is waited for: where a 100 is sent */
+export async function readRequest(
+  stream: ByteStream,
+  onHead: (head: Pick<Message, "startLine" | "fields">) => void = () => undefined,
+): Promise<Request> {
   const head = await readHead(stream);
+  onHead(head);
   const [method = "", target = ""] = head.startLine.split(" ");
   return { ...head, method, target, ...(await readBody(stream, head, false)) };
 }

@@ -44,6 +44,8 @@ export class SignatureError extends Error {
   }
 }
 
+export type SignableRequest = Pick<Request, "method" | "target" | "fields">;
+
 export interface Verifier {
   readonly service: "sts" | "s3";
   readonly keyFor: (id: string) => AccessKey | undefined;
@@ -80,7 +82,8 @@ function uriDecode(text: string): Buffer {
   );
 }
 
-interface Signature {
+/** What of a request is signed by its head. */
+export interface Signature {
   readonly credential: string;
   readonly signedHeaders: readonly string[];
   readonly signature: string;
@@ -107,12 +110,7 @@ export function verify(request: Request, { service, keyFor, now = Date.now }: Ve
     throw new SignatureError("skewed", "the clock is wrong");
   refuseUnsigned(request, signature);
   const scope = `${date}/${region}/${service}/aws4_request`;
-  const toSign = [
-    "AWS4-HMAC-SHA256",
-    signature.time,
-    scope,
-    sha256(canonicalRequest(request, signature, service)),
-  ].join("\n");
+  const toSign = stringToSign(request, signature, scope, service);
   const signingKey = deriveKey(key.secret, date, region, service);
   if (hmac(signingKey, toSign).toString("hex") !== signature.signature)
     throw new SignatureError(
@@ -126,6 +124,16 @@ export function verify(request: Request, { service, keyFor, now = Date.now }: Ve
     signature: signature.signature,
     time: signature.time,
   };
+}
+
+export function stringToSign(
+  request: SignableRequest,
+  signature: Signature,
+  scope: string,
+  service: Verifier["service"],
+): string {
+  const canonical = sha256(canonicalRequest(request, signature, service));
+  return ["AWS4-HMAC-SHA256", signature.time, scope, canonical].join("\n");
 }
 
 export function deriveKey(secret: string, date: string, region: string, service: string): Buffer {
@@ -176,7 +184,11 @@ function refuseUnsigned(request: Request, { signedHeaders }: Signature): void {
 }
 
 /** S3 encodes the path once; every other service encodes what was sent once more. */
-function canonicalRequest(request: Request, signature: Signature, service: Verifier["service"]): string {
+function canonicalRequest(
+  request: SignableRequest,
+  signature: Signature,
+  service: Verifier["service"],
+): string {
   const [rawPath = ""] = request.target.split("?", 1);
   const segments = rawPath.split("/");
   const path =
@@ -199,14 +211,14 @@ function canonicalRequest(request: Request, signature: Signature, service: Verif
 }
 
 /** Several fields of one name are joined in the order of their arrival; runs of spaces become one. */
-function canonicalValue(request: Request, name: string): string {
+function canonicalValue(request: SignableRequest, name: string): string {
   return request.fields
     .filter(([field]) => field.toLowerCase() === name)
     .map(([, value]) => value.trim().replaceAll(/ +/g, " "))
     .join(",");
 }
 
-function queryOf(target: string): (readonly [string, string])[] {
+export function queryOf(target: string): (readonly [string, string])[] {
   const mark = target.indexOf("?");
   if (mark < 0) return [];
   return target
