@@ -14,8 +14,10 @@ export async function runProgram(
   command: readonly string[],
   env: Readonly<Record<string, string>> = {},
   input?: string,
+  cwd?: string,
 ): Promise<Outcome> {
   const child = Bun.spawn([...command], {
+    ...(cwd === undefined ? {} : { cwd }),
     env: { PATH: process.env.PATH ?? "/usr/bin:/bin", HOME: "/nonexistent", ...env },
     stdin: input === undefined ? "ignore" : Buffer.from(input),
     stdout: "pipe",
