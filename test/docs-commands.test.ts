@@ -99,7 +99,7 @@ describe("the command lines of the documents", () => {
   test("are in the documents that one expects", () => {
     expect(documents).toEqual([
       "README.md",
-      ...["apple-containers", "ci", "commands", "docker", "migrating-from-gatekeeper"].map(
+      ...["apple-containers", "aws", "ci", "commands", "docker", "migrating-from-gatekeeper"].map(
         (name) => `docs/${name}.md`,
       ),
       ...["observability", "troubleshooting"].map((name) => `docs/${name}.md`),

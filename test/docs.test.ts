@@ -52,18 +52,18 @@ describe("the tables made from the program", () => {
 
 describe("configuration", () => {
   const examples = DOCUMENTS.flatMap((document) => blocks(document, "yaml"));
-  const whole = examples.filter((yaml) => !/^source:|^# compose\.yaml/.test(yaml));
+  const whole = examples.filter((yaml) => !/^source:|^# (?:compose|pod)\.yaml/.test(yaml));
   const sources = examples
     .filter((yaml) => yaml.startsWith("source:"))
     .flatMap((yaml) => yaml.trim().split("\n"));
 
   test("there are whole examples, and one of each source", () => {
-    expect([whole.length, sources.length]).toEqual([7, SOURCE_TYPES.length]);
+    expect([whole.length, sources.length]).toEqual([8, SOURCE_TYPES.length]);
   });
 
   test.each(whole.map((yaml) => [yaml]))("an example loads: %j", (yaml) => {
-    const { credentials, network, extraHeaders, tokenSubstitutions } = load(yaml);
-    const said = [credentials, network.rules, extraHeaders, tokenSubstitutions];
+    const { credentials, network, extraHeaders, tokenSubstitutions, aws } = load(yaml);
+    const said = [credentials, network.rules, extraHeaders, tokenSubstitutions, aws ?? []];
     expect(said.flat().length).toBeGreaterThan(0);
   });
 
