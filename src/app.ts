@@ -2,6 +2,7 @@
 // metrics, and decides nothing about a request.
 
 import { randomBytes } from "node:crypto";
+import { AwsRole } from "./app/aws-role.ts";
 import { planOf } from "./app/config-plan.ts";
 import { Engine } from "./app/engine.ts";
 import { needsRestart } from "./app/needs-restart.ts";
@@ -43,7 +44,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const { log } = deps;
   const opened = config.tls.intercept ? openAuthority(config, log) : undefined;
   const surroundings = new Surroundings();
-  const lasting = { log, opened, surroundings, seal: new PathSeal(randomBytes(32)) };
+  const lasting = { log, opened, surroundings, seal: new PathSeal(randomBytes(32)), aws: new AwsRole(log) };
   let plan = await planOf(config, lasting, undefined);
   const lag = new LoopLag(() => performance.now());
   const requestLog = createRequestLog(log);

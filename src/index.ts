@@ -20,6 +20,16 @@ export type {
   TokenSubstitution,
   TransformerSpec,
 } from "./api/types.ts";
+export type { AssumeRoleInput, AssumeRoleOutput, STSAssumeRoler } from "./aws/assume-role.ts";
+export { AWSCredentialHandler } from "./aws/credential-handler.ts";
+export {
+  AWSCredentialProvider,
+  type AWSCredentialProviderDeps,
+  type AWSCredentialProviderOptions,
+  type RefreshFailure,
+} from "./aws/credential-provider.ts";
+export type { AWSCredentials } from "./aws/credentials.ts";
+export { AssumeRoleError } from "./aws/failure.ts";
 export type { ManagedCredentialStore, StoredCredential } from "./credentials/store.ts";
 export {
   hostsForGrant as getHostsForGrant,

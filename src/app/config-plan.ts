@@ -13,6 +13,7 @@ import { DefaultRun } from "../run/default-run.ts";
 import { parseRelayTarget, type RelayTarget } from "../run/relay-target.ts";
 import { compileRun, type RunContext } from "../run/run-context.ts";
 import { ProxyError } from "../values/errors.ts";
+import type { AwsRole } from "./aws-role.ts";
 import { defaultRunSettings, secretHolders } from "./default-run.ts";
 import type { Plan } from "./engine.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -28,6 +29,7 @@ export interface Lasting {
   readonly opened: OpenedCa | undefined;
   readonly surroundings: Surroundings;
   readonly seal: PathSeal;
+  readonly aws: AwsRole;
 }
 
 /** How long a credential source may take: less than a request waits for it, so that the client hears the reason. */
@@ -42,7 +44,7 @@ export async function planOf(
   lasting: Lasting,
   previous: SourcePool | undefined,
 ): Promise<ConfigPlan> {
-  const { opened, surroundings, seal, log } = lasting;
+  const { opened, surroundings, seal, aws, log } = lasting;
   const { network, tls, limits, proxy } = config;
   const sources = new SourcePool(
     {
@@ -65,7 +67,7 @@ export async function planOf(
         ...proxy,
         caPem: opened?.ca.certPem,
         relays,
-        awsHandler: undefined,
+        awsHandler: aws.handlerFor(config.aws),
         seal,
       }),
       plainPorts: new Set(tls.plainPorts),

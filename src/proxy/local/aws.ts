@@ -14,6 +14,8 @@ const PATH = "/_aws/credentials";
 /** Credentials are a kilobyte or two. */
 const MAX_REPLY_BYTES = 64 * 1024;
 const BEARER = /^bearer +/i;
+/** Fields of the handler's answer that go on. */
+const KEPT = ["WWW-Authenticate", "Cache-Control"];
 
 export function isAwsPath(target: string): boolean {
   return target === PATH || target.startsWith(`${PATH}?`);
@@ -74,10 +76,12 @@ async function replyOf(response: Response): Promise<Reply> {
   if (body.length > MAX_REPLY_BYTES) {
     throw new ProxyError("handler-failed", "failed to get credentials", new Error("the answer is too large"));
   }
-  const challenge = response.headers.get("www-authenticate");
   return {
     status: response.status,
-    fields: challenge === null ? [] : [["WWW-Authenticate", challenge]],
+    fields: KEPT.flatMap((name) => {
+      const value = response.headers.get(name);
+      return value === null ? [] : [[name, value] as const];
+    }),
     contentType: response.headers.get("content-type") ?? "text/plain; charset=utf-8",
     body,
   };
