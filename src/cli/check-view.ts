@@ -1,6 +1,7 @@
 // What `check` prints: a configuration and a verdict in plain words, at most 80 columns wide. Pure; no secret in it.
 // wire.md section 2.
 
+import { resolveRole } from "../aws/role.ts";
 import type { CredentialConfig, SourceConfig } from "../config/config.ts";
 import { createSource } from "../credentials/source-pool.ts";
 import { hostsForGrant } from "../policy/grants.ts";
@@ -28,6 +29,7 @@ export function configLines(plan: CheckPlan, style: Style): string[] {
       "Addresses allowed although the built-in list refuses them",
       plan.allowIps.flatMap((entry) => row(entry, entry.text)),
     ],
+    ["AWS", awsRows(plan)],
     ["Clients", clientRows(plan)],
   ];
   return sections
@@ -120,6 +122,19 @@ function passthroughRows({ config, passthrough }: CheckPlan): string[] {
   }
   return passthrough.flatMap((entry) =>
     row(entry, `${entry.text}: ${patternText(entry.text, "any port")}; nothing is seen or injected there`),
+  );
+}
+
+/** As serve would assume it; nobody is asked whether that works. */
+function awsRows({ config }: CheckPlan): string[] {
+  if (config.aws === undefined) return [];
+  const { roleARN, region, durationSeconds } = resolveRole(config.aws);
+  const identity =
+    config.aws.profile === undefined ? "its host's AWS sign-in" : `the profile ${config.aws.profile}`;
+  return wrap(
+    `Clients get credentials of ${roleARN} at /_aws/credentials, good for ${durationSeconds / 60} minutes. ` +
+      `The proxy assumes the role with ${identity}, at STS in ${region}.`,
+    "  ",
   );
 }
 

@@ -86,7 +86,11 @@ export async function helpText<T extends ArgsDef>(
 /** `  --flag=<value>    what it does`: the description goes on in its own column. */
 const COLUMNS_LINE = /^( +\S+(?: \S+)* {2,})(\S.*)$/;
 
-function fitted(line: string): string[] {
+/** The commands in one word, as citty shows them in the first line; each has a line of its own below. */
+const COMMAND_LIST = /(?:[a-z-]+\|){8,}[a-z-]+/;
+
+function fitted(whole: string): string[] {
+  const line = whole.replace(COMMAND_LIST, "COMMAND");
   const plain = Bun.stripANSI(line);
   if (plain.length <= 80) return [line];
   const [, left = "", right] = COLUMNS_LINE.exec(plain) ?? [];

@@ -89,6 +89,18 @@ Clients
   makes anew.`);
 });
 
+test("an AWS role, as it would be assumed", () => {
+  const role = "arn:aws:iam::123456789012:role/sandbox";
+  const lines = (yaml: string): string => configLines(planOf(yaml), PLAIN).join(" ").replaceAll(/\s+/g, " ");
+  expect(lines(`aws: { role_arn: "${role}" }`)).toContain(
+    `AWS Clients get credentials of ${role} at /_aws/credentials, good for 15 minutes. The proxy assumes the role with its host's AWS sign-in, at STS in us-east-1.`,
+  );
+  expect(
+    lines(`aws: { role_arn: "${role}", region: eu-west-1, session_duration: 1h, profile: work }`),
+  ).toContain("good for 60 minutes. The proxy assumes the role with the profile work, at STS in eu-west-1.");
+  expect(lines("log: {}")).not.toContain("AWS");
+});
+
 test("colours change nothing but the colour, and no secret is shown", () => {
   const coloured = configLines(planOf(YAML), COLOURED).join("\n");
   expect(coloured).toContain("\u001b[1mCredentials");

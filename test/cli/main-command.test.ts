@@ -38,7 +38,7 @@ describe("usage: status 2, one line on stderr, nothing on stdout", () => {
       "a command like no other",
       ["frobnicate"],
       'moat-proxy: unknown command "frobnicate", expected one of serve, init, check, reload, grant, revoke, ca, ' +
-        "completion, version\n",
+        "aws-credentials, schema, demo, completion, version\n",
     ],
     ["a name that every object has", ["toString"], 'moat-proxy: unknown command "toString", expected one of'],
     ["unknown flag", ["--prot", "1"], "moat-proxy: unknown flag --prot, did you mean --port?\n"],
