@@ -70,13 +70,7 @@ export class Substitution {
 export function substitutePath(target: string, substitutions: readonly Substitution[]): string {
   const query = target.indexOf("?");
   const end = query < 0 ? target.length : query;
-  let path = target.slice(0, end);
-  for (const substitution of substitutions) {
-    if (!path.includes(substitution.placeholder)) continue;
-    const real = substitution.real().replaceAll(NOT_IN_PATH, percentEncode);
-    path = path.replaceAll(substitution.placeholder, () => real);
-  }
-  return path + target.slice(end);
+  return replaced(target.slice(0, end), substitutions, inPath) + target.slice(end);
 }
 
 /** Replaces placeholders in Authorization, in the user name and password of Basic too. */
@@ -84,14 +78,9 @@ export function substituteAuthorization(headers: HeaderList, substitutions: read
   for (let i = 0; i < headers.keys.length; i++) {
     if (headers.keys[i] !== "authorization") continue;
     const value = headers.values[i] as string; // parallel to keys
-    const basic = BASIC.exec(value)?.[1];
-    if (basic === undefined) {
-      headers.values[i] = substituteText(value, substitutions);
-      continue;
-    }
-    const plain = Buffer.from(basic, "base64").toString("latin1");
-    const replaced = substituteText(plain, substitutions);
-    if (replaced !== plain) headers.values[i] = `Basic ${Buffer.from(replaced, "latin1").toString("base64")}`;
+    // A placeholder may stand for all of the credentials, also where it looks like base64.
+    const whole = replaced(value, substitutions, asItIs);
+    headers.values[i] = whole === value ? substituteBasic(value, substitutions) : whole;
   }
 }
 
@@ -104,34 +93,66 @@ export function substituteBody(
   contentType: string | undefined,
   substitutions: readonly Substitution[],
 ): Buffer {
-  let text = body.toString("latin1");
+  const text = body.toString("latin1");
   const type = contentType?.split(";", 1)[0]?.trim().toLowerCase() ?? "";
-  let found = false;
-  for (const substitution of substitutions) {
-    if (!text.includes(substitution.placeholder)) continue;
-    found = true;
-    const real = escapedFor(type, substitution.real());
-    text = text.replaceAll(substitution.placeholder, () => real);
-  }
-  return found ? Buffer.from(text, "latin1") : body;
+  const out = replaced(text, substitutions, (real) => escapedFor(type, real));
+  return out === text ? body : Buffer.from(out, "latin1");
 }
 
-function substituteText(text: string, substitutions: readonly Substitution[]): string {
-  let out = text;
-  for (const substitution of substitutions) {
-    if (!out.includes(substitution.placeholder)) continue;
-    const real = substitution.real();
-    out = out.replaceAll(substitution.placeholder, () => real);
-  }
-  return out;
+/** RFC 7617 section 2: user name and password are in UTF-8, as format basic sends them. */
+function substituteBasic(value: string, substitutions: readonly Substitution[]): string {
+  const basic = BASIC.exec(value)?.[1];
+  if (basic === undefined) return value;
+  const plain = Buffer.from(basic, "base64").toString("latin1");
+  const out = replaced(plain, substitutions, inUtf8);
+  return out === plain ? value : `Basic ${Buffer.from(out, "latin1").toString("base64")}`;
+}
+
+/**
+ * In one pass, so that a token is never searched for placeholders; of two that begin at the same place the longer is
+ * meant, whatever their order.
+ */
+function replaced(
+  text: string,
+  substitutions: readonly Substitution[],
+  spelled: (real: string) => string,
+): string {
+  const present = substitutions.filter(({ placeholder }) => text.includes(placeholder));
+  if (present.length === 0) return text;
+  const reals = new Map<string, string>();
+  const pattern = present
+    .map(({ placeholder }) => placeholder)
+    .sort((a, b) => b.length - a.length)
+    .map((placeholder) => placeholder.replaceAll(/[^A-Za-z0-9]/g, "\\$&"))
+    .join("|");
+  return text.replaceAll(new RegExp(pattern, "g"), (found) => {
+    let real = reals.get(found);
+    if (real === undefined) {
+      // Every alternative of the pattern is one of their placeholders.
+      real = spelled((present.find(({ placeholder }) => placeholder === found) as Substitution).real());
+      reals.set(found, real);
+    }
+    return real;
+  });
 }
 
 /** A token with a quote or an ampersand in it must not change what the rest of the body says. */
 function escapedFor(type: string, real: string): string {
   if (type === "application/x-www-form-urlencoded") return encodeURIComponent(real);
-  if (type === "application/json" || type.endsWith("+json")) {
-    return Buffer.from(JSON.stringify(real).slice(1, -1), "utf8").toString("latin1");
-  }
+  // Lines of JSON and the like included: application/x-ndjson, application/problem+json, text/json.
+  return inUtf8(type.includes("json") ? JSON.stringify(real).slice(1, -1) : real);
+}
+
+function asItIs(real: string): string {
+  return real;
+}
+
+function inPath(real: string): string {
+  return real.replaceAll(NOT_IN_PATH, (character) => percentEncode(character));
+}
+
+/** The bytes of UTF-8 as a latin1 string. */
+function inUtf8(real: string): string {
   return Buffer.from(real, "utf8").toString("latin1");
 }
 
