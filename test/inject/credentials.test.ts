@@ -262,6 +262,26 @@ describe("inject", () => {
   });
 });
 
+describe("by grant", () => {
+  const table = CredentialTable.compile([
+    rule("a.test", "first", { grant: "g" }),
+    rule("b.test", "second", { grant: "g", header: "X-Key" }),
+    rule("c.test", "none"),
+    rule("d.test", "proto", { grant: "__proto__" }),
+  ]);
+
+  test.each([
+    ["g", "second"],
+    ["__proto__", "proto"],
+    ["G", undefined],
+    ["other", undefined],
+    ["constructor", undefined],
+    ["", undefined],
+  ])("%j finds the one configured last: %s", (grant, expected) => {
+    expect(table.ofGrant(grant)?.slot.current()?.reveal()).toBe(expected);
+  });
+});
+
 describe("compile", () => {
   test.each([
     [{ host: "https://a.test" }, '"https://a.test"'],
@@ -278,6 +298,7 @@ describe("compile", () => {
     [{ prefix: "Bea\nrer" }, "no authentication scheme"],
     [{ prefix: "schlüssel" }, "no authentication scheme"],
     [{ prefix: " " }, "no authentication scheme"],
+    [{ format: "bearer", prefix: "a\r\nb" }, "no authentication scheme"],
     [{ format: "basic", prefix: "user:name" }, "no colon"],
     [{ format: "basic", prefix: "user\n" }, "no control character"],
   ] as [Partial<CredentialRule>, string][])("%j is an error: %s", (more, problem) => {

@@ -1,10 +1,10 @@
 // Value shaping, wire.md section 6.
 
 import { describe, expect, test } from "bun:test";
-import { shapeValue } from "../../src/inject/value-shape.ts";
+import { shapeValue, type ValueFormat } from "../../src/inject/value-shape.ts";
 import { Secret } from "../../src/values/secret.ts";
 
-function shape(value: string, prefix?: string, format: "" | "basic" = "", key = "authorization"): string {
+function shape(value: string, prefix?: string, format: ValueFormat = "", key = "authorization"): string {
   return shapeValue({ key, prefix, format }, new Secret(value));
 }
 
@@ -88,7 +88,7 @@ describe("a value that would not arrive as it is throws", () => {
     ["tok ", "begins or ends with a space"],
   ];
   for (const key of ["authorization", "x-api-key"]) {
-    for (const format of ["", "basic"] as const) {
+    for (const format of ["", "basic", "raw", "bearer"] as const) {
       test.each(CASES)(`%j in ${key}, format "${format}": %s`, (value, problem) => {
         expect(() => shape(value, undefined, format, key)).toThrow(problem);
       });
@@ -106,5 +106,33 @@ describe("a value that would not arrive as it is throws", () => {
       expect(text).toContain("credential value");
       expect(text).not.toContain("s3cr3t");
     }
+  });
+});
+
+describe("format raw takes the secret as it is, in any field", () => {
+  test.each([
+    ["sk-123", "authorization", undefined],
+    ["ghp_123", "authorization", undefined],
+    ["sk-123", "authorization", "token"],
+    ["Bearer x", "authorization", "token"],
+    ["sk-123", "x-api-key", undefined],
+  ])("%s in %s, prefix %s", (value, key, prefix) => {
+    expect(shape(value, prefix, "raw", key)).toBe(value);
+  });
+});
+
+describe("format bearer puts Bearer before the secret, in any field, unless it has a scheme", () => {
+  test.each([
+    ["sk-123", "authorization", "Bearer sk-123"],
+    ["ghp_123", "authorization", "Bearer ghp_123"],
+    ["sk-123", "x-mcp-key", "Bearer sk-123"],
+    ["Bearer sk-123", "authorization", "Bearer sk-123"],
+    ["bearer sk-123", "x-mcp-key", "bearer sk-123"],
+    ["Basic dTpw", "authorization", "Basic dTpw"],
+    ["two words", "authorization", "Bearer two words"],
+    ["Bearer", "authorization", "Bearer Bearer"],
+  ])("%s in %s gives %s", (value, key, expected) => {
+    expect(shape(value, undefined, "bearer", key)).toBe(expected);
+    expect(shape(value, "token", "bearer", key)).toBe(expected);
   });
 });
