@@ -63,11 +63,48 @@ export function joinPath(base: string, sub: string): string {
   return base === "/" ? sub : base + sub;
 }
 
+/** How often a server, and the rewriting proxies before it, may decode one path; deeper encoding is refused. */
+const MAX_DECODINGS = 3;
+const ENCODED = /%([0-9a-f]{2})/gi;
+/** What no encoding may hide, since servers differ on whether they see it. */
+const HIDDEN = "./\\\0";
+/** RFC 3629 section 3: overlong forms are invalid, and lenient decoders make dots and slashes of them. */
+const OVERLONG = /[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]/;
+
 /**
  * No segment that some server would resolve or decode to another path: dot segments, encoded dots, slashes and
- * backslashes, encoded or not. With a credential in hand the base path must not be left.
+ * backslashes, encoded or not, however often. With a credential in hand the base path must not be left.
  */
 export function isPlainPath(path: string): boolean {
-  if (/%(?:25)*(?:2f|5c|2e|00)|\\/i.test(path)) return false;
-  return !path.split("/").some((segment) => /^\.{1,2}(?:;|$)/.test(segment));
+  if (hasDetour(path)) return false;
+  let now = path;
+  for (let i = 0; i <= MAX_DECODINGS; i++) {
+    if (!now.includes("%")) return true;
+    let hidden = false;
+    const next = now.replaceAll(ENCODED, (_, hex: string) => {
+      const character = String.fromCharCode(Number.parseInt(hex, 16));
+      hidden ||= HIDDEN.includes(character);
+      return character;
+    });
+    if (next === now) return true;
+    if (hidden || OVERLONG.test(next) || hasDetour(next) || hasDetour(compatible(next))) return false;
+    now = next;
+  }
+  return false;
+}
+
+/** Dot segments as the most tolerant server sees them: without parameters, white space and control characters. */
+function hasDetour(path: string): boolean {
+  if (path.includes("\\")) return true;
+  return path.split("/").some((segment) => {
+    const end = segment.search(/[;?#]/);
+    const name = (end < 0 ? segment : segment.slice(0, end)).replaceAll(/[\0-\x20\x7f]/g, "");
+    return name === "." || name === "..";
+  });
+}
+
+/** Where a server maps Unicode to compatible characters, fullwidth dots and slashes become ASCII. */
+function compatible(latin1: string): string {
+  if (!/[\x80-\xff]/.test(latin1)) return latin1;
+  return Buffer.from(latin1, "latin1").toString("utf8").normalize("NFKC");
 }
