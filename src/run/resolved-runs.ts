@@ -31,8 +31,8 @@ export class ResolvedRuns<T extends object> {
     } catch (error) {
       throw unresolved(error);
     }
-    if (!(answer instanceof Promise)) return this.#runOf(answer);
-    return answer.then(
+    if (!isThenable(answer)) return this.#runOf(answer);
+    return Promise.resolve(answer).then(
       (data) => this.#runOf(data),
       (error: unknown) => {
         throw unresolved(error);
@@ -46,6 +46,8 @@ export class ResolvedRuns<T extends object> {
     let run = this.#compiled.get(data);
     if (run === undefined) {
       try {
+        // A program without types may answer anything; what is no data must not become a run with every default.
+        if (typeof data !== "object") throw new TypeError(`the resolver answered a ${typeof data}`);
         run = this.#compile(data);
       } catch (error) {
         throw unresolved(error);
@@ -54,6 +56,13 @@ export class ResolvedRuns<T extends object> {
     }
     return run;
   }
+}
+
+/** A promise of any make: one taken for the data itself would be a run with every default. */
+function isThenable<T extends object>(answer: ReturnType<Resolver<T>>): answer is Promise<T | undefined> {
+  return (
+    typeof answer === "object" && answer !== null && "then" in answer && typeof answer.then === "function"
+  );
 }
 
 function unresolved(cause: unknown): ProxyError {
