@@ -106,13 +106,16 @@ function unexpectedKey(parent: Place, key: string, data: unknown): string {
   const later = NOT_YET[place] ?? [];
   if (later.includes(key)) return "not supported yet";
   const known = [...(SUPPORTED_KEYS[place] ?? []), ...later];
-  return `unknown key${didYouMean(key, known) || elsewhere(key)}`;
+  return `unknown key${didYouMean(key, known) || elsewhere(place, key)}`;
 }
 
-/** A key that is right in another place, such as `allow` at the top of the file. */
-function elsewhere(key: string): string {
-  const home = Object.entries(SUPPORTED_KEYS).find(([place, keys]) => place !== "" && keys.includes(key));
-  return home === undefined ? "" : `, it belongs under ${home[0].replace("[]", "[…]")}`;
+/** A key that is right in another place, such as `allow` at the top of the file; one below is nearer than any other. */
+function elsewhere(place: string, key: string): string {
+  const homes = Object.keys(SUPPORTED_KEYS).filter((home) => SUPPORTED_KEYS[home]?.includes(key));
+  const home =
+    homes.find((candidate) => place !== "" && candidate.startsWith(`${place}.`)) ??
+    homes.find((candidate) => candidate !== "");
+  return home === undefined ? "" : `, it belongs under ${home.replace("[]", "[…]")}`;
 }
 
 function unexpectedSourceField(type: unknown, key: string): string {

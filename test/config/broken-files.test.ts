@@ -265,6 +265,157 @@ const broken: readonly Broken[] = [
     ],
   },
   {
+    name: "mistyped names of the lists",
+    file: "extra_header: []\nremoved_headers: []\ntoken_substitution: []\nresponse_transformer: []\nrelay: []\nmcp_server: []\n",
+    said: [
+      '1: extra_header: unknown key, did you mean "extra_headers"?',
+      '2: removed_headers: unknown key, did you mean "remove_headers"?',
+      '3: token_substitution: unknown key, did you mean "token_substitutions"?',
+      '4: response_transformer: unknown key, did you mean "response_transformers"?',
+      '5: relay: unknown key, did you mean "relays"?',
+      '6: mcp_server: unknown key, did you mean "mcp_servers"?',
+    ],
+  },
+  {
+    name: "an extra header with a mistyped value",
+    file: "extra_headers:\n  - host: a.example\n    header: X-Beta\n    vlaue: one\n",
+    said: [
+      "2: extra_headers[0].value: required",
+      '4: extra_headers[0].vlaue: unknown key, did you mean "value"?',
+    ],
+  },
+  {
+    name: "extra headers that would change what the request is",
+    file: 'extra_headers:\n  - { host: a.example, header: Host, value: b.example }\n  - { host: a.example, header: X-Beta, value: "s3cret\\r\\nHost: b" }\n',
+    said: [
+      '2: extra_headers[0].header: "Host" cannot be added: it governs the connection or the framing',
+      "3: extra_headers[1].value: is no header value, expected printable ASCII without spaces around it",
+    ],
+  },
+  {
+    name: "an extra header whose value is a number",
+    file: "extra_headers:\n  - { host: a.example, header: X-Version, value: 2 }\n",
+    said: ["2: extra_headers[0].value: expected a string: put the value in quotes"],
+  },
+  {
+    name: "an extra header for a host that can never match",
+    file: "extra_headers:\n  - { host: u:s3cret@a.example, header: X-Beta, value: one }\n",
+    said: ["2: extra_headers[0].host: a host pattern holds no @, expected a host such as api.example.com"],
+  },
+  {
+    name: "a removed header that frames messages, and one without its name",
+    file: "remove_headers:\n  - { host: a.example, header: transfer-encoding }\n  - { host: a.example, haeder: x }\n",
+    said: [
+      '2: remove_headers[0].header: "transfer-encoding" cannot be removed: it governs the connection or the framing',
+      "3: remove_headers[1].header: required",
+      '3: remove_headers[1].haeder: unknown key, did you mean "header"?',
+    ],
+  },
+  {
+    name: "removed headers as names alone",
+    file: "remove_headers: [X-Api-Key]\n",
+    said: ["1: remove_headers[0]: expected a mapping of keys to values"],
+  },
+  {
+    name: "a substitution without its source, with the token where none belongs",
+    file: "token_substitutions:\n  - host: a.example\n    placeholder: tok-placeholder\n    real_token: s3cret\n",
+    said: ["2: token_substitutions[0].source: required", "4: token_substitutions[0].real_token: unknown key"],
+  },
+  {
+    name: "placeholders that could stand in a request by accident",
+    file: `token_substitutions:\n  - { host: a.example, placeholder: abc, ${source} }\n  - { host: a.example, placeholder: "two words", ${source} }\n`,
+    said: [
+      '2: token_substitutions[0].placeholder: "abc" is no placeholder, expected 4 to 512 visible ASCII characters without spaces',
+      '3: token_substitutions[1].placeholder: "two words" is no placeholder, expected 4 to 512 visible ASCII characters without spaces',
+    ],
+  },
+  {
+    name: "a placeholder from a variable, which no line shows",
+    file: `token_substitutions:\n  - { host: a.example, placeholder: "\${BAD_POLICY} x", ${source} }\n`,
+    said: [
+      `2: token_substitutions[0].placeholder: with \${BAD_POLICY} filled in: is no placeholder, expected 4 to 512 visible ASCII characters without spaces`,
+    ],
+  },
+  {
+    name: "sources of substitutions that cannot work",
+    file: 'token_substitutions:\n  - { host: a.example, placeholder: aaaa, source: { type: static, value: "s3cret\\n" } }\n  - { host: a.example, placeholder: bbbb, source: { type: file, var: X } }\n  - { host: a.example, placeholder: cccc, source: { type: fiel, path: x } }\n  - { host: a.example, placeholder: dddd, source: s3cret }\n',
+    said: [
+      "2: token_substitutions[0].source.value: holds a line break, which no header field can carry",
+      "3: token_substitutions[1].source.path: required",
+      '3: token_substitutions[1].source.var: is a field of source type "env", type "file" takes path',
+      '4: token_substitutions[2].source.type: unknown source type "fiel", did you mean "file"?',
+      "5: token_substitutions[3].source: expected a mapping of keys to values",
+    ],
+  },
+  {
+    name: "kinds of transformers that there are not",
+    file: "response_transformers:\n  - { host: a.example, kind: response-scrubber }\n  - { host: a.example, kind: 1 }\n  - { host: a.example }\n  - { host: a.example, kidn: response-scrub }\n",
+    said: [
+      '2: response_transformers[0].kind: "response-scrubber" is not accepted, expected oauth-endpoint-workaround or response-scrub',
+      "3: response_transformers[1].kind: 1 is not accepted, expected oauth-endpoint-workaround or response-scrub",
+      "4: response_transformers[2].kind: required",
+      "5: response_transformers[3].kind: required",
+      '5: response_transformers[3].kidn: unknown key, did you mean "kind"?',
+    ],
+  },
+  {
+    name: "relays with user information, another scheme, a query and a way out of their path",
+    file: 'relays:\n  - { name: a, url: "https://u:s3cret@a.example/" }\n  - { name: b, url: "ftp://a.example/s3cret" }\n  - { name: c, url: "https://a.example/?key=s3cret" }\n  - { name: d, url: "https://a.example/v1/%2e%2e/s3cret" }\n',
+    said: [0, 1, 2, 3].map(
+      (i) =>
+        `${i + 2}: relays[${i}].url: is no URL to go to, expected http(s)://host[:port][/path] without user information, query, fragment and dot segments`,
+    ),
+  },
+  {
+    name: "a relay's URL from a variable, which no line shows",
+    file: `relays:\n  - { name: a, url: "https://a.example/\${BAD_POLICY}?x" }\n`,
+    said: [
+      `2: relays[0].url: with \${BAD_POLICY} filled in: is no URL to go to, expected http(s)://host[:port][/path] without user information, query, fragment and dot segments`,
+    ],
+  },
+  {
+    name: "relays of the same name",
+    file: "relays:\n  - { name: a, url: https://a.example }\n  - { name: A, url: https://a.example }\n  - { name: a, url: https://b.example }\n",
+    said: ["4: relays[2].name: the same name as relays[0], expected each name once"],
+  },
+  {
+    name: "relays whose names no path can hold, mistyped keys, and a mapping for a list",
+    file: "relays:\n  - { name: a/b, url: https://a.example }\n  - { name: '', ulr: https://a.example }\nmcp_servers: { a: https://a.example }\n",
+    said: [
+      '2: relays[0].name: "a/b" is no name, expected 1 to 128 characters without slash and white space',
+      '3: relays[1].name: "" is no name, expected 1 to 128 characters without slash and white space',
+      "3: relays[1].url: required",
+      '3: relays[1].ulr: unknown key, did you mean "url"?',
+      "4: mcp_servers: expected a list",
+    ],
+  },
+  {
+    name: "an MCP server whose credential stands one level too high",
+    file: "mcp_servers:\n  - name: linear\n    url: https://mcp.example\n    grant: linear\n    header: X-Key\n",
+    said: [
+      "4: mcp_servers[0].grant: unknown key, it belongs under mcp_servers[…].auth",
+      "5: mcp_servers[0].header: unknown key, it belongs under mcp_servers[…].auth",
+    ],
+  },
+  {
+    name: "credentials of MCP servers without a grant, or in a field that cannot carry one",
+    file: "mcp_servers:\n  - { name: a, url: https://a.example, auth: { grnat: g } }\n  - { name: b, url: https://a.example, auth: { grant: g, header: Connection } }\n  - { name: c, url: https://a.example, auth: linear }\n",
+    said: [
+      "2: mcp_servers[0].auth.grant: required",
+      '2: mcp_servers[0].auth.grnat: unknown key, did you mean "grant"?',
+      '3: mcp_servers[1].auth.header: "Connection" cannot carry a credential: it governs the connection or the framing',
+      "4: mcp_servers[2].auth: expected a mapping of keys to values",
+    ],
+  },
+  {
+    name: "MCP servers of the same name, beside another mistake",
+    file: "mcp_servers:\n  - { name: a, url: https://a.example }\n  - { name: a, url: https://b.example, grnt: x }\n",
+    said: [
+      "3: mcp_servers[1].grnt: unknown key",
+      "3: mcp_servers[1].name: the same name as mcp_servers[0], expected each name once",
+    ],
+  },
+  {
     name: "a key for later",
     file: "postgres: {}\ncredentials:\n  - host: a.example\n    postgres: {}\n    source: { type: env, var: X }\n",
     said: ["1: postgres: not supported yet", "4: credentials[0].postgres: not supported yet"],
