@@ -218,6 +218,77 @@ test("every key is read", () => {
   });
 });
 
+const INJECTION = `
+extra_headers:
+  - { host: api.anthropic.com, header: anthropic-beta, value: oauth-2025-04-20 }
+  - { host: "*.Example.com:8443", header: X-Flag, value: "a, b" }
+remove_headers:
+  - { host: api.anthropic.com, header: X-Api-Key }
+token_substitutions:
+  - host: api.telegram.org
+    placeholder: telegram-token-placeholder
+    source: { type: env, var: TELEGRAM }
+  - host: a.example
+    placeholder: tok-\${NAME}
+    source: { type: static, value: hunter2 }
+  - host: b.example
+    placeholder: "{{TOKEN}}"
+    source: { type: process, command: "echo \${NAME}" }
+response_transformers:
+  - { host: api.anthropic.com, kind: oauth-endpoint-workaround }
+  - { host: api.anthropic.com, kind: response-scrub }
+relays:
+  - { name: langfuse, url: "http://localhost:3000/api/" }
+mcp_servers:
+  - { name: open, url: https://open.example/mcp }
+  - { name: linear, url: https://mcp.linear.app/mcp, auth: { grant: linear } }
+  - { name: notes, url: https://notes.example, auth: { grant: "oauth:notion", header: X-Key } }
+`;
+
+describe("what is put into requests, changed in answers, and served under paths of the proxy's own", () => {
+  const config = load(INJECTION, {}, { NAME: "n" });
+
+  test("every key is read, as written and in order", () => {
+    expect(config.extraHeaders).toEqual([
+      { host: "api.anthropic.com", header: "anthropic-beta", value: "oauth-2025-04-20" },
+      { host: "*.Example.com:8443", header: "X-Flag", value: "a, b" },
+    ]);
+    expect(config.removeHeaders).toEqual([{ host: "api.anthropic.com", header: "X-Api-Key" }]);
+    expect(config.responseTransformers).toEqual([
+      { host: "api.anthropic.com", kind: "oauth-endpoint-workaround" },
+      { host: "api.anthropic.com", kind: "response-scrub" },
+    ]);
+    expect(config.relays).toEqual([{ name: "langfuse", url: "http://localhost:3000/api/" }]);
+    expect(config.mcpServers).toEqual([
+      { name: "open", url: "https://open.example/mcp", auth: undefined },
+      {
+        name: "linear",
+        url: "https://mcp.linear.app/mcp",
+        auth: { grant: "linear", header: "Authorization" },
+      },
+      { name: "notes", url: "https://notes.example", auth: { grant: "oauth:notion", header: "X-Key" } },
+    ]);
+  });
+
+  test("the sources of substitutions are those of credentials; a command's variables are the shell's", () => {
+    expect(config.tokenSubstitutions).toEqual([
+      {
+        ...{ host: "api.telegram.org", placeholder: "telegram-token-placeholder" },
+        source: { type: "env", variable: "TELEGRAM" },
+      },
+      { host: "a.example", placeholder: "tok-n", source: { type: "static", value: expect.any(Secret) } },
+      {
+        ...{ host: "b.example", placeholder: "{{TOKEN}}" },
+        source: { type: "process", command: `echo \${NAME}`, ttlMs: 300_000 },
+      },
+    ]);
+  });
+
+  test("and prints no secret", () => {
+    expect(Bun.inspect(config) + JSON.stringify(config)).not.toContain("hunter2");
+  });
+});
+
 /** 1-based line of the first occurrence. */
 function lineIn(text: string, part: string): number {
   return text.slice(0, text.indexOf(part)).split("\n").length;

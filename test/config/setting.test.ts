@@ -8,14 +8,18 @@ import {
   parseDuration,
   parseFieldName,
   parseGrant,
+  parseHeaderValue,
   parseHost,
   parseListenAddress,
   parseListenPort,
   parseOrigin,
   parsePattern,
+  parsePlaceholder,
   parseProfile,
   parseProvider,
   parseProxyUrl,
+  parseRelayName,
+  parseRelayUrl,
   parseSecret,
   parseToken,
   parseVariable,
@@ -163,6 +167,36 @@ const tables: readonly {
     good: [["work_2", "work_2"]],
     bad: ["", "../work", "a.b", "-a"],
   },
+  {
+    name: "header value",
+    parse: parseHeaderValue,
+    good: [
+      ["a", "a"],
+      ["a b, c;q=0.5", "a b, c;q=0.5"],
+      ["$&", "$&"],
+    ],
+    bad: ["", " ", " a", "a ", "a\tb", "a\r\nHost: b", "a\n", "a\0", "a\x7f", "é", "€"],
+  },
+  {
+    name: "placeholder",
+    parse: parsePlaceholder,
+    good: [
+      ["abcd", "abcd"],
+      ["{{TOKEN}}", "{{TOKEN}}"],
+      ["x".repeat(512), "x".repeat(512)],
+    ],
+    bad: ["", "abc", "a b c", "abcd\n", "abc\0", "schlüssel", "x".repeat(513)],
+  },
+  {
+    name: "name in a path",
+    parse: parseRelayName,
+    good: [
+      ["linear", "linear"],
+      ["oauth:notion", "oauth:notion"],
+      ["größe", "größe"],
+    ],
+    bad: ["", "a/b", "a b", "a\n", "a\tb", "a\0", "x".repeat(129)],
+  },
 ];
 
 for (const { name, parse, good, bad } of tables) {
@@ -240,6 +274,43 @@ describe("upstream proxy", () => {
   });
 });
 
+describe("URL of a relay", () => {
+  test.each([
+    "https://a.example",
+    "https://a.example/",
+    "HTTPS://A.Example:8443/v1/",
+    "http://127.0.0.1:3000/mcp",
+    "http://[::1]:3000",
+    "https://a.example/@scope",
+  ])("takes %j as written", (text) => expect(parseRelayUrl(text)).toBe(text));
+
+  test.each([
+    "",
+    "s3cret.example",
+    "ftp://s3cret.example",
+    "https://u:s3cret@a.example",
+    "https://s3cret@a.example",
+    "https://u:s3cret/@a.example",
+    "https://a.example?s3cret",
+    "https://a.example#s3cret",
+    "https://a.example/s3cret/..",
+    "https://a.example/s3cret%2f",
+    "https://a.example/s3cret x",
+    "https://a.example:s3cret",
+    "https://a.example\\@s3cret.example",
+    "https:///s3cret",
+  ])("refuses %j in one line that does not show it", (text) => {
+    expect(() => parseRelayUrl(text)).toThrow(BadSetting);
+    expect(() => parseRelayUrl(text)).toThrow(/^(?!.*s3cret)is no URL to go to, expected [^\r\n]+$/);
+  });
+});
+
+test("a field name says what it was to be used for", () => {
+  expect(() => parseFieldName("Host")).toThrow('"Host" cannot carry a credential: ');
+  expect(() => parseFieldName("Host", "be added")).toThrow('"Host" cannot be added: ');
+  expect(() => parseFieldName("Host", "be removed")).toThrow('"Host" cannot be removed: ');
+});
+
 test("captured fields are lower case and no secrets", () => {
   expect(parseCapturedField("X-Trace-Id")).toBe("x-trace-id");
   for (const name of ["Authorization", "PROXY-Authorization", "cookie", "a b", ""]) {
@@ -265,6 +336,10 @@ describe("the masked message never holds the value", () => {
     ["variable", parseVariable],
     ["credential name", parseProvider],
     ["profile name", parseProfile],
+    ["header value", (text) => parseHeaderValue(`${text}\n`)],
+    ["placeholder", (text) => parsePlaceholder(`${text} `)],
+    ["name in a path", parseRelayName],
+    ["URL of a relay", (text) => parseRelayUrl(`https://${text}?`)],
   ];
   test.each(parsers.map(([name, parse]) => [name, parse] as const))("%s", (_name, parse) => {
     const masked = (): string => {
