@@ -52,8 +52,13 @@ export class Needles {
   }
 }
 
-/** As it is, as it stands in a URL, and as some JSON writers escape it. */
+/** RFC 3986 section 3.3: these may stand in a path as they are, and did when a token was put there. */
+const PLAIN_IN_PATH = /%(?:24|26|2B|2C|3A|3B|3D|40)/g;
+
+/** As it is, as it stands in a query and in a path, and as some JSON writers escape it. */
 function spellings(secret: string): readonly string[] {
   const json = JSON.stringify(secret).slice(1, -1);
-  return [secret, encodeURIComponent(secret), json, json.replaceAll("/", "\\/")];
+  const query = encodeURIComponent(secret);
+  const path = query.replaceAll(PLAIN_IN_PATH, decodeURIComponent);
+  return [secret, query, path, json, json.replaceAll("/", "\\/")];
 }

@@ -1,7 +1,9 @@
 // What counts as a secret in an answer, and header values without it.
 
 import { describe, expect, test } from "bun:test";
+import { Substitution, substitutePath } from "../../src/inject/token-substitution.ts";
 import { Needles } from "../../src/transform/needles.ts";
+import { Secret } from "../../src/values/secret.ts";
 
 const SECRET = "123:ab/cd";
 
@@ -13,9 +15,24 @@ describe("Needles", () => {
 
   test("a secret is known as it is, percent-encoded, and with the slash escaped as in JSON", () => {
     const needles = Needles.of([{ secret: SECRET, placeholder: "P" }]);
-    expect(needles?.all.map(({ text }) => text)).toEqual(["123%3Aab%2Fcd", "123:ab\\/cd", "123:ab/cd"]);
+    expect(needles?.all.map(({ text }) => text)).toEqual([
+      ...["123%3Aab%2Fcd", "123:ab%2Fcd", "123:ab\\/cd", "123:ab/cd"],
+    ]);
     expect(needles?.longest).toBe(13);
   });
+
+  test.each(["123:ab/cd+ef==", "a$b&c,d;e@f g%h", "(it's)*!~", "clé/1:2"])(
+    "%s is known as it was put into a path: a redirect may show it",
+    (text) => {
+      const secret = new Secret(text);
+      const slot = { current: () => secret, refresh: () => Promise.resolve(secret) };
+      const substitution = new Substitution({ host: "a.test", placeholder: "placeholder", slot });
+      const sent = substitutePath("/bot/placeholder/send", [substitution]);
+      expect(sent).not.toContain("placeholder");
+      const needles = Needles.of([{ secret: text, placeholder: "placeholder" }]);
+      expect(needles?.replaceIn(`https://a.test${sent}?x`)).toBe("https://a.test/bot/placeholder/send?x");
+    },
+  );
 
   test("the longer of two that begin alike wins, and every occurrence is replaced", () => {
     const needles = Needles.of([
