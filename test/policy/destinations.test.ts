@@ -208,3 +208,46 @@ test("the proxy's own listeners are refused on its own addresses, whatever is ex
   }
   expect(policy.verdict("192.0.2.8", 8080)).toBe("allowed");
 });
+
+describe("what the operator named as a relay or MCP server is exempt, exactly as written", () => {
+  const policy = new DestinationPolicy({
+    allowIps: [],
+    ownAddresses: () => OWN,
+    ownPorts: new Set([8080]),
+    namedTargets: new Set(["http://localhost:3000", "https://[::1]:8443", "http://10.0.0.1:8080"]),
+  });
+
+  test.each([
+    ["127.0.0.1", 3000, "http://localhost:3000", "allowed", "the target itself"],
+    ["::1", 3000, "http://localhost:3000", "allowed", "at whatever address its name has"],
+    ["192.168.7.20", 3000, "http://localhost:3000", "allowed", "an address of the host's own"],
+    ["::1", 8443, "https://[::1]:8443", "allowed", "an address as a target"],
+    ["127.0.0.1", 3000, "https://localhost:3000", "denied", "another scheme"],
+    ["127.0.0.1", 3001, "http://localhost:3001", "denied", "another port"],
+    ["127.0.0.1", 3000, "http://127.0.0.1:3000", "denied", "the same address under another name"],
+    ["127.0.0.1", 3000, "http://evil.test:3000", "denied", "another name that leads there"],
+    ["127.0.0.1", 3000, "http://LOCALHOST:3000", "denied", "a key that is not canonical"],
+    ["127.0.0.1", 3000, "http://localhost:3000/", "denied", "a key with more behind it"],
+    ["127.0.0.1", 3000, "", "denied", "an empty key"],
+    ["127.0.0.1", 3000, undefined, "denied", "on nobody's behalf"],
+    [
+      "127.0.0.1",
+      8080,
+      "http://10.0.0.1:8080",
+      "denied",
+      "the proxy's own listener, by a name that leads to it",
+    ],
+    ["192.168.7.20", 8080, "http://10.0.0.1:8080", "denied", "the same by its own address"],
+    ["10.0.0.1", 8080, "http://10.0.0.1:8080", "allowed", "another machine on the port of the proxy"],
+    ["localhost", 3000, "http://localhost:3000", "denied", "what is no address literal"],
+    ["fe80::1%eth0", 3000, "http://localhost:3000", "denied", "an address with a zone"],
+    ["8.8.8.8", 443, "https://dns.test:443", "allowed", "a public address needs no exemption"],
+  ])("%s port %p for %s: %s, %s", (address, port, target, expected) => {
+    expect(policy.verdict(address, port, target)).toBe(expected as "allowed" | "denied");
+  });
+
+  test("without named targets nothing is exempt", () => {
+    const none = new DestinationPolicy({ allowIps: [], ownAddresses: () => OWN });
+    expect(none.verdict("127.0.0.1", 3000, "http://localhost:3000")).toBe("denied");
+  });
+});

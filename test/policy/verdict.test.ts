@@ -4,7 +4,13 @@ import { describe, expect, test } from "bun:test";
 import { HeaderList } from "../../src/http1/headers.ts";
 import { NetworkPolicy } from "../../src/policy/network-policy.ts";
 import { compileRules, type HostRules } from "../../src/policy/rules.ts";
-import { admitsHost, type PolicyPlan, requestVerdict } from "../../src/policy/verdict.ts";
+import {
+  admitsHost,
+  type PolicyPlan,
+  requestVerdict,
+  ruledVerdict,
+  type Verdict,
+} from "../../src/policy/verdict.ts";
 import { parseAuthority } from "../../src/values/authority.ts";
 
 const RULES: readonly HostRules[] = [
@@ -83,5 +89,70 @@ describe("a request", () => {
       "request-denied",
     );
     expect(ask(plan("permissive"), "GET", "https://other.test/", "X-HTTP-Method-Override")).toBe("allowed");
+  });
+});
+
+describe("a request to what the operator named as a relay or MCP server", () => {
+  const strict = plan("strict");
+  const listed = plan("strict", ["api.test", "other.test"]);
+  const permissive = plan("permissive");
+  const cases: readonly (readonly [string, PolicyPlan, string, string, string, Verdict["kind"]])[] = [
+    ["the network policy does not apply", strict, "other.test:443", "GET", "/", "allowed"],
+    ["whatever its port", strict, "other.test:3000", "POST", "/", "allowed"],
+    ["nor to an address", strict, "127.0.0.1:3000", "POST", "/", "allowed"],
+    ["a rule of its host allows", strict, "api.test:443", "GET", "/repos/a", "allowed"],
+    ["a rule of its host denies", permissive, "api.test:443", "POST", "/repos/a", "request-denied"],
+    ["no rule matches, strict", strict, "api.test:443", "GET", "/user", "request-denied"],
+    ["no rule matches, strict with the host listed", listed, "api.test:443", "GET", "/user", "allowed"],
+    ["no rule matches, permissive", permissive, "api.test:443", "GET", "/user", "allowed"],
+    ["a path of two readings", permissive, "api.test:443", "GET", "/repos%2f..%2fuser", "request-denied"],
+    [
+      "the rules hold on every port of their host",
+      strict,
+      "api.test:8443",
+      "POST",
+      "/repos/a",
+      "request-denied",
+    ],
+    [
+      "a rule that denies, on another port",
+      permissive,
+      "api.test:8443",
+      "POST",
+      "/repos/a",
+      "request-denied",
+    ],
+  ];
+  test.each(cases)("%s", (_name, of, authority, method, target, kind) => {
+    const headers = new HeaderList();
+    expect(ruledVerdict(of, parseAuthority(authority), method, target, headers).kind).toBe(kind);
+    expect(ruledVerdict(of, parseAuthority(authority), method, target, undefined).kind).toBe(kind);
+  });
+
+  test("a field that overrides the method is denied where rules are, and only there", () => {
+    const headers = new HeaderList();
+    headers.push("X-HTTP-Method-Override", "DELETE");
+    const ruled = ruledVerdict(permissive, parseAuthority("api.test:443"), "GET", "/repos/a", headers);
+    expect(ruled).toEqual({
+      kind: "request-denied",
+      rule: undefined,
+      reason: "the field x-http-method-override could change what is asked",
+    });
+    expect(ruledVerdict(strict, parseAuthority("other.test:443"), "GET", "/", headers).kind).toBe("allowed");
+  });
+
+  test("it never says more than the whole verdict of a host that is admitted", () => {
+    for (const of of [strict, listed, permissive]) {
+      for (const [method, path] of [
+        ["GET", "/repos/a"],
+        ["POST", "/repos/a"],
+        ["GET", "/user"],
+      ] as const) {
+        const authority = parseAuthority("api.test:443");
+        expect(ruledVerdict(of, authority, method, path, undefined)).toEqual(
+          requestVerdict(of, authority, method, path, undefined),
+        );
+      }
+    }
   });
 });
