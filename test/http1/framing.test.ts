@@ -1,7 +1,13 @@
 // How long a body is, from raw heads: the cases of RFC 9112 section 6.3, and every way to make two readers disagree.
 
 import { describe, expect, test } from "bun:test";
-import { type Framing, requestFraming, responseFraming } from "../../src/http1/framing.ts";
+import {
+  declaredLength,
+  type Framing,
+  isBodyless,
+  requestFraming,
+  responseFraming,
+} from "../../src/http1/framing.ts";
 import { ProxyError } from "../../src/values/errors.ts";
 import {
   GOOD_REQUEST_FRAMINGS,
@@ -110,5 +116,72 @@ describe("without a reader in front", () => {
     const response = { status: 200, reason: "", minor, headers: headerList(...fields) };
     expect(() => requestFraming(request)).toThrow(ProxyError);
     expect(() => responseFraming(response, "GET")).toThrow(ProxyError);
+  });
+});
+
+describe("an answer without a body, whatever its fields say", () => {
+  test.each([
+    [200, "GET", false],
+    [200, "HEAD", true],
+    [404, "HEAD", true],
+    [200, "head", false],
+    [200, "OPTIONS", false],
+    [199, "GET", true],
+    [100, "POST", true],
+    [101, "GET", true],
+    [103, "GET", true],
+    [204, "GET", true],
+    [204, "DELETE", true],
+    [205, "GET", false],
+    [206, "GET", false],
+    [303, "GET", false],
+    [304, "GET", true],
+    [305, "GET", false],
+    [304, "POST", true],
+    [500, "GET", false],
+  ])("%p to %s: %p", (status, method, expected) => {
+    expect(isBodyless(status, method)).toBe(expected);
+  });
+
+  test("has no framing although it declares a length", () => {
+    const headers = headerList(["Content-Length", "5"]);
+    for (const [status, method] of [
+      [200, "HEAD"],
+      [204, "GET"],
+      [304, "GET"],
+    ] as const) {
+      expect(responseFraming({ status, reason: "", minor: 1, headers }, method)).toEqual({ kind: "none" });
+    }
+  });
+});
+
+describe("the declared length", () => {
+  const cases: readonly (readonly [string, number | undefined, readonly Field[]])[] = [
+    ["none", undefined, []],
+    ["another field", undefined, [["Content-Lengths", "5"]]],
+    ["one", 5, [["content-LENGTH", "5"]]],
+    ["zero", 0, [["Content-Length", "0"]]],
+    ["leading zeros", 5, [["Content-Length", "005"]]],
+    ["the largest that is exact", 9007199254740991, [["Content-Length", "9007199254740991"]]],
+    ["the first that is not", undefined, [["Content-Length", "9007199254740992"]]],
+    ["a sign", undefined, [["Content-Length", "-5"]]],
+    ["hexadecimal", undefined, [["Content-Length", "0x5"]]],
+    ["an exponent", undefined, [["Content-Length", "1e3"]]],
+    ["a fraction", undefined, [["Content-Length", "5.0"]]],
+    ["a list of equals", undefined, [["Content-Length", "5, 5"]]],
+    ["nothing", undefined, [["Content-Length", ""]]],
+    ["a space", undefined, [["Content-Length", " 5"]]],
+    ["digits of another script", undefined, [["Content-Length", "\u0665"]]],
+    [
+      "two of them",
+      undefined,
+      [
+        ["Content-Length", "5"],
+        ["Content-Length", "5"],
+      ],
+    ],
+  ];
+  test.each(cases)("%s: %p", (_name, expected, fields) => {
+    expect(declaredLength(headerList(...fields))).toBe(expected);
   });
 });
