@@ -6,7 +6,7 @@ import { ProxyError } from "../values/errors.ts";
 import type { RunContext } from "./run-context.ts";
 
 /** Undefined for a token that selects nothing. */
-export type Resolver<T extends object> = (token: string) => T | undefined | Promise<T | undefined>;
+export type Resolver<T extends object> = (token: string) => T | undefined | PromiseLike<T | undefined>;
 
 export class ResolvedRuns<T extends object> {
   /** A token is what selects a run. */
@@ -31,8 +31,10 @@ export class ResolvedRuns<T extends object> {
     } catch (error) {
       throw unresolved(error);
     }
-    if (!(answer instanceof Promise)) return this.#runOf(answer);
-    return answer.then(
+    // Whatever can be awaited is: query builders and promises of another realm are none of our Promise class, and
+    // one of those taken for a run would let every token in.
+    if (!isThenable(answer)) return this.#runOf(answer);
+    return Promise.resolve(answer).then(
       (data) => this.#runOf(data),
       (error: unknown) => {
         throw unresolved(error);
@@ -54,6 +56,12 @@ export class ResolvedRuns<T extends object> {
     }
     return run;
   }
+}
+
+function isThenable<T>(answer: T | PromiseLike<T>): answer is PromiseLike<T> {
+  return (
+    typeof answer === "object" && answer !== null && "then" in answer && typeof answer.then === "function"
+  );
 }
 
 function unresolved(cause: unknown): ProxyError {
