@@ -31,8 +31,7 @@ export class Needles {
   static of(hidden: readonly Hidden[]): Needles | undefined {
     const all = new Map<string, Needle>();
     for (const { secret, placeholder } of hidden) {
-      for (const spelling of spellings(secret)) {
-        const bytes = Buffer.from(spelling, "utf8");
+      for (const bytes of bytesOf(secret)) {
         const text = bytes.toString("latin1");
         if (text === "" || all.has(text)) continue;
         all.set(text, { text, bytes, placeholder, replacement: Buffer.from(placeholder, "utf8") });
@@ -52,8 +51,25 @@ export class Needles {
   }
 }
 
-/** As it is, as it stands in a URL, and as some JSON writers escape it. */
+/** In UTF-8, and as a field value carries it (RFC 9110 section 5.5). */
+function bytesOf(secret: string): readonly Buffer[] {
+  const all = spellings(secret).map((spelling) => Buffer.from(spelling, "utf8"));
+  return BEYOND_LATIN1.test(secret) ? all : [...all, Buffer.from(secret, "latin1")];
+}
+
+const BEYOND_LATIN1 = /[^\0-\xff]/;
+
+/** As it is, as it stands in a URL, and as some JSON writers escape it: PHP the slash, Go and .NET what HTML minds. */
 function spellings(secret: string): readonly string[] {
   const json = JSON.stringify(secret).slice(1, -1);
-  return [secret, encodeURIComponent(secret), json, json.replaceAll("/", "\\/")];
+  const url = encodeURIComponent(secret);
+  return [
+    ...[secret, url, url.replaceAll(/%[0-9A-F]{2}/g, (byte) => byte.toLowerCase())],
+    ...[json, json.replaceAll("/", "\\/"), json.replaceAll(/[<>&]/g, escaped)],
+    json.replaceAll(/[<>&'+`]/g, (character) => `\\u${escaped(character).slice(2).toUpperCase()}`),
+  ];
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
