@@ -73,14 +73,32 @@ export function substitutePath(target: string, substitutions: readonly Substitut
   let path = target.slice(0, end);
   for (const substitution of substitutions) {
     if (!path.includes(substitution.placeholder)) continue;
-    const real = substitution.real().replaceAll(NOT_IN_PATH, percentEncode);
+    const real = pathText(substitution.real());
     path = path.replaceAll(substitution.placeholder, () => real);
   }
   return path + target.slice(end);
 }
 
-/** Replaces placeholders in Authorization, in the user name and password of Basic too. */
-export function substituteAuthorization(headers: HeaderList, substitutions: readonly Substitution[]): void {
+/** A token as it stands in a path. */
+export function pathText(real: string): string {
+  return real.replaceAll(NOT_IN_PATH, percentEncode);
+}
+
+/** Basic with a token in it: another spelling of the token, and what the client sent instead. */
+export interface Encoded {
+  readonly secret: string;
+  readonly placeholder: string;
+}
+
+/**
+ * Replaces placeholders in Authorization, in the user name and password of Basic too.
+ * @returns the values of Basic that hold a token now, without the scheme
+ */
+export function substituteAuthorization(
+  headers: HeaderList,
+  substitutions: readonly Substitution[],
+): readonly Encoded[] {
+  const encoded: Encoded[] = [];
   for (let i = 0; i < headers.keys.length; i++) {
     if (headers.keys[i] !== "authorization") continue;
     const value = headers.values[i] as string; // parallel to keys
@@ -91,8 +109,12 @@ export function substituteAuthorization(headers: HeaderList, substitutions: read
     }
     const plain = Buffer.from(basic, "base64").toString("latin1");
     const replaced = substituteText(plain, substitutions);
-    if (replaced !== plain) headers.values[i] = `Basic ${Buffer.from(replaced, "latin1").toString("base64")}`;
+    if (replaced === plain) continue;
+    const secret = Buffer.from(replaced, "latin1").toString("base64");
+    headers.values[i] = `Basic ${secret}`;
+    encoded.push({ secret, placeholder: basic });
   }
+  return encoded;
 }
 
 /**

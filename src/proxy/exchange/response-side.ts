@@ -294,8 +294,10 @@ export class ResponseSide implements BodySink, StageSink {
     // RFC 9110 section 8.6: these have no content, and a length would make a client wait for it.
     if (head.status < 200 || head.status === 204) head.headers.remove("content-length");
     forwardResponse(head.headers, options, this.#chunked, connection);
-    this.#context.rewriter?.rewriteFields(head.headers);
-    this.#client.queue(responseHeadBytes(head.status, head.reason, head.headers));
+    const { rewriter } = this.#context;
+    rewriter?.rewriteFields(head.headers);
+    const reason = rewriter === undefined ? head.reason : rewriter.shownReason(head.reason);
+    this.#client.queue(responseHeadBytes(head.status, reason, head.headers));
   }
 
   #give(bytes: Uint8Array): void {

@@ -1,0 +1,110 @@
+// What a client must not get to see of real tokens and credentials, wherever an upstream repeats them.
+
+import { afterEach, describe, expect, test } from "bun:test";
+import { responseScrub } from "../../../src/transform/scrub.ts";
+import {
+  credential,
+  finishRigs,
+  head,
+  type RigOptions,
+  ScriptedSlot,
+  SessionRig,
+  settled,
+} from "../../support/session-rig.ts";
+
+afterEach(finishRigs);
+
+const TOKEN = "abc+de/fgh==";
+const PLACEHOLDER = "PLACEHOLDER";
+
+function withToken(token = TOKEN, placeholder = PLACEHOLDER, more: RigOptions["more"] = {}): RigOptions {
+  const substitution = { host: "api.test", placeholder, slot: new ScriptedSlot(token) };
+  return { more: { substitutions: [substitution], ...more } };
+}
+
+const SCRUB = { transformers: [{ host: "api.test", transformer: responseScrub }] };
+
+/** What the client hears when the upstream answers so. */
+async function answered(options: RigOptions, request: string, answer: (sent: string) => string) {
+  const rig = new SessionRig(options);
+  const client = rig.tunnel();
+  client.says(request);
+  const upstream = rig.dialled();
+  upstream.says(answer(upstream.heard()));
+  await settled();
+  return client.heard();
+}
+
+const GET = head("GET /x/PLACEHOLDER HTTP/1.1", "Host: api.test");
+
+describe("a real token in the head of an answer", () => {
+  test("is hidden as it stood in the path: a redirect repeats it", async () => {
+    const heard = await answered(withToken(), GET, (sent) => {
+      const [, path] = sent.split(" ");
+      return head("HTTP/1.1 301 Moved Permanently", `Location: ${path}/`, "Content-Length: 0");
+    });
+    expect(heard).toContain("\r\nLocation: /x/PLACEHOLDER/\r\n");
+  });
+
+  test("is hidden in a URL within a URL", async () => {
+    const heard = await answered(withToken(), GET, (sent) => {
+      const path = encodeURIComponent(sent.split(" ")[1] as string);
+      return head("HTTP/1.1 302 Found", `Location: /login?next=${path}`, "Content-Length: 0");
+    });
+    expect(heard).toContain("\r\nLocation: /login?next=%2Fx%2FPLACEHOLDER\r\n");
+  });
+
+  test("is hidden in the reason phrase", async () => {
+    const heard = await answered(withToken(), GET, () =>
+      head(`HTTP/1.1 404 no such path: /x/${TOKEN}`, "Content-Length: 0"),
+    );
+    expect(heard).toStartWith("HTTP/1.1 404 no such path: /x/PLACEHOLDER\r\n");
+  });
+
+  test("never becomes another length: the client would read the rest of the body as the next answer", async () => {
+    const body = "x".repeat(1234);
+    const heard = await answered(withToken("1234", "0000"), GET, () => {
+      return head("HTTP/1.1 200 OK", "X-Token: 1234", "Content-Length: 1234") + body;
+    });
+    expect(heard).toBe(head("HTTP/1.1 200 OK", "X-Token: 0000", "Content-Length: 1234") + body);
+  });
+});
+
+describe("a real token in a scrubbed body", () => {
+  const basic = (text: string): string => Buffer.from(text).toString("base64");
+
+  test("is hidden in Basic as the client's own Basic, where it is another spelling of the token", async () => {
+    const sent = basic(`user:${PLACEHOLDER}`);
+    const request = head("GET /headers HTTP/1.1", "Host: api.test", `Authorization: Basic ${sent}`);
+    const heard = await answered(withToken(TOKEN, PLACEHOLDER, SCRUB), request, (got) => {
+      const value = /^Authorization: (.*)\r$/m.exec(got)?.[1] ?? "";
+      expect(value).toBe(`Basic ${basic(`user:${TOKEN}`)}`);
+      const body = JSON.stringify({ authorization: value });
+      return (
+        head("HTTP/1.1 200 OK", "Content-Type: application/json", `Content-Length: ${body.length}`) + body
+      );
+    });
+    expect(heard).toContain(`{"authorization":"Basic ${sent}"}`);
+  });
+});
+
+describe("a credential in a scrubbed answer", () => {
+  const body = '{"authenticated":true,"token":"sk-credential-99"}';
+  const fields = [
+    "Content-Type: application/json",
+    "X-Echo: sk-credential-99",
+    `Content-Length: ${body.length}`,
+  ];
+
+  test.each(["Bearer sk-credential-99", "sk-credential-99"])(
+    "is hidden without its scheme, in fields too (configured as %j)",
+    async (secret) => {
+      const options = { credentials: [credential("api.test", secret, { format: "raw" })], more: SCRUB };
+      const heard = await answered(options, head("GET / HTTP/1.1", "Host: api.test"), () => {
+        return head("HTTP/1.1 200 OK", ...fields) + body;
+      });
+      expect(heard).toContain('{"authenticated":true,"token":"[REDACTED]"}');
+      expect(heard).not.toContain("sk-credential-99");
+    },
+  );
+});
