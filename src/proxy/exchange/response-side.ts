@@ -152,11 +152,11 @@ export class ResponseSide implements BodySink, StageSink {
     return rest;
   }
 
-  /** The upstream sent its FIN. True: its answer is complete. False: it is missing or cut short. */
-  end(): boolean {
+  /** The upstream sent its FIN: `upstreamDone` then says whether its answer is complete, or missing or cut short. */
+  end(): Uint8Array {
     const begun = this.status !== 0 || this.#stage !== undefined;
     if (begun && !this.upstreamDone && this.#body.end()) this.#endBody();
-    return this.upstreamDone;
+    return EMPTY;
   }
 
   onBodySpan(bytes: Uint8Array): void {

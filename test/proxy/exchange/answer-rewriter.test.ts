@@ -1,6 +1,7 @@
 // What a client must not get to see of real tokens and credentials, wherever an upstream repeats them.
 
 import { afterEach, describe, expect, test } from "bun:test";
+import { oauthEndpointWorkaround } from "../../../src/transform/oauth-endpoint.ts";
 import { responseScrub } from "../../../src/transform/scrub.ts";
 import {
   credential,
@@ -107,4 +108,23 @@ describe("a credential in a scrubbed answer", () => {
       expect(heard).not.toContain("sk-credential-99");
     },
   );
+});
+
+describe("an answer that a stage completes with the upstream's FIN", () => {
+  test("does not take the pipelined request behind it for the one that was cut", () => {
+    const workaround = { transformers: [{ host: "api.test", transformer: oauthEndpointWorkaround }] };
+    const rig = new SessionRig({ more: workaround });
+    const client = rig.tunnel();
+    const [second, first] = [rig.putIdle("https://api.test:443"), rig.putIdle("https://api.test:443")];
+    client.says(
+      head("GET /api/oauth/usage HTTP/1.1", "Host: api.test"),
+      head("POST /b HTTP/1.1", "Host: api.test", "Content-Length: 0"),
+    );
+    // Without a length: the body ends with the connection.
+    first.says(`${head("HTTP/1.1 403 Forbidden")}no`).fin();
+    expect(client.heard()).toEndWith('{"usage":{}}');
+    expect(second.heard()).toStartWith("POST /b HTTP/1.1\r\n");
+    second.says(head("HTTP/1.1 204 No Content"));
+    expect(client.heard()).toBe(head("HTTP/1.1 204 No Content"));
+  });
 });
