@@ -7,6 +7,7 @@ import type { Credential } from "../../inject/credentials.ts";
 import type { Substitution } from "../../inject/token-substitution.ts";
 import type { AnyTransformer } from "../../run/run-context.ts";
 import type { BodyStage, StageSink, TransformContext, TransformRequest } from "../../transform/body-stage.ts";
+import { followed } from "../../transform/follow.ts";
 import { type Hidden, Needles } from "../../transform/needles.ts";
 import { prepareScrubbedRequest, responseScrub } from "../../transform/scrub.ts";
 import { beginCustom } from "../custom-transform.ts";
@@ -85,12 +86,19 @@ export class AnswerRewriter {
    * @throws ProxyError when the answer may not go on as it is
    */
   begin(head: ResponseHead, bodyless: boolean, sink: StageSink): BodyStage | undefined {
-    const { request, relay } = this.#settings;
+    const { request, relay, transformers } = this.#settings;
     const events = relay?.eventTransformer;
-    const own = this.#settings.transformers;
-    const transformers = events === undefined ? own : [events, ...own];
-    if (transformers.length === 0) return undefined;
+    if (transformers.length === 0 && events === undefined) return undefined;
     const context: TransformContext = { request, bodyless, needles: this.#bodyNeedles };
+    if (events === undefined) return this.#own(context, head, sink);
+    // Not one of the host's transformers, of which the first wins: what they make of the answer passes through it.
+    const stage = followed((inner) => this.#own(context, head, inner), events, context, sink);
+    return stage ?? events.begin(context, { ...head, headers: head.headers.clone() }, sink);
+  }
+
+  /** Of the host's own transformers, in order, the first that answers. */
+  #own(context: TransformContext, head: ResponseHead, sink: StageSink): BodyStage | undefined {
+    const { transformers } = this.#settings;
     for (let i = 0; i < transformers.length; i++) {
       const transformer = transformers[i] as AnyTransformer; // the index is within
       if (isFunction(transformer)) return beginCustom(transformers.slice(i), context, head, sink);

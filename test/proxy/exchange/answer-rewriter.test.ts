@@ -128,3 +128,27 @@ describe("an answer that a stage completes with the upstream's FIN", () => {
     expect(client.heard()).toBe(head("HTTP/1.1 204 No Content"));
   });
 });
+
+describe("a stream of events of an MCP server, over its relay", () => {
+  test("is scrubbed, and its endpoint mapped all the same", async () => {
+    const auth = { grant: "g", header: "X-Key" };
+    const rig = new SessionRig({
+      credentials: [credential("mcp.test", "secret-credential-1", { header: "X-Key", grant: "g" })],
+      more: {
+        transformers: [{ host: "mcp.test", transformer: responseScrub }],
+        mcpServers: [{ name: "srv", url: "https://mcp.test/mcp", auth }],
+      },
+    });
+    rig.client.says(head("GET /mcp/srv HTTP/1.1", "Host: localhost", "Accept: text/event-stream"));
+    const upstream = rig.dialled();
+    expect(upstream.heard()).toContain("\r\nX-Key: secret-credential-1\r\n");
+    const events = 'data: {"echo":"secret-credential-1"}\n\nevent: endpoint\ndata: /mcp/messages\n\n';
+    const fields = ["Content-Type: text/event-stream", `Content-Length: ${events.length}`];
+    upstream.says(head("HTTP/1.1 200 OK", ...fields) + events);
+    await settled();
+    const heard = rig.client.heard();
+    expect(heard).toContain('data: {"echo":"[REDACTED]"}\n\n');
+    expect(heard).toContain("data: /mcp/srv/messages");
+    expect(heard).toEndWith("0\r\n\r\n");
+  });
+});
