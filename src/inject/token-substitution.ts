@@ -20,6 +20,8 @@ export interface SubstitutionRule {
 const PLACEHOLDER = /^[\x21-\x7e]{4,512}$/;
 /** RFC 3986 section 3.3, pchar: what may stand in a path segment as it is. */
 const NOT_IN_PATH = /[^A-Za-z0-9\-._~!$&'()*+,;=:@]/g;
+/** RFC 3986 section 5.2.4: dot segments, between slashes as some servers see them. */
+const CLIMBS = /(?:\/|%2f|%5c)\.{1,2}(?:\/|%2f|%5c|$)/i;
 const BASIC = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
 
 /** A compiled substitution. */
@@ -66,6 +68,7 @@ export class Substitution {
 /**
  * The target with every placeholder in its path replaced, percent-encoded where a path needs it.
  * @param target origin-form, or `*`
+ * @throws ProxyError `credential-failed` for a token that would make another path of it
  */
 export function substitutePath(target: string, substitutions: readonly Substitution[]): string {
   const query = target.indexOf("?");
@@ -75,6 +78,10 @@ export function substitutePath(target: string, substitutions: readonly Substitut
     if (!path.includes(substitution.placeholder)) continue;
     const real = pathText(substitution.real());
     path = path.replaceAll(substitution.placeholder, () => real);
+  }
+  // Policy has judged the path without the token: it may fill a segment, not lead to another one.
+  if (CLIMBS.test(path) && !CLIMBS.test(target.slice(0, end))) {
+    throw failed(new Error("a token that makes dot segments cannot be put into a path"));
   }
   return path + target.slice(end);
 }

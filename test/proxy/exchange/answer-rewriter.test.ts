@@ -152,3 +152,22 @@ describe("a stream of events of an MCP server, over its relay", () => {
     expect(heard).toEndWith("0\r\n\r\n");
   });
 });
+
+describe("a token put into a path", () => {
+  test.each(["..", ".", "a/../../admin", "a\\.."])(
+    "that would lead to another one than policy has judged is not sent: %j",
+    (token) => {
+      const rig = new SessionRig(withToken(token));
+      const client = rig.tunnel();
+      client.says(head("GET /x/PLACEHOLDER/admin HTTP/1.1", "Host: api.test"));
+      expect(rig.dialled().heard()).toBe("");
+      expect(client.heard()).toStartWith("HTTP/1.1 502 Bad Gateway\r\n");
+    },
+  );
+
+  test.each(["..a", "a/b", "a..b", "1.2.3"])("that fills a segment is: %j", (token) => {
+    const rig = new SessionRig(withToken(token));
+    rig.tunnel().says(head("GET /x/PLACEHOLDER/admin HTTP/1.1", "Host: api.test"));
+    expect(rig.dialled().heard()).toStartWith(`GET /x/${encodeURIComponent(token)}/admin HTTP/1.1\r\n`);
+  });
+});
