@@ -15,15 +15,16 @@ export function filterHeaders(
 ): Record<string, string> {
   const injected = authInjected ? injectedHeaderName.toLowerCase() : undefined;
   const names = new Map<string, string>();
-  const filtered: Record<string, string> = {};
+  // A client may name a field as it likes, `__proto__` too.
+  const filtered = new Map<string, string>();
   for (const [name, value] of headers) {
     const key = name.toLowerCase();
     if (key.startsWith("proxy-")) continue;
     const first = names.get(key) ?? name;
     names.set(key, first);
-    const before = filtered[first];
-    if (key === injected) filtered[first] = REDACTED;
-    else filtered[first] = before === undefined ? value : `${before}, ${value}`;
+    const before = filtered.get(first);
+    if (key === injected) filtered.set(first, REDACTED);
+    else filtered.set(first, before === undefined ? value : `${before}, ${value}`);
   }
-  return filtered;
+  return Object.fromEntries(filtered);
 }

@@ -211,7 +211,7 @@ export class MoatProxy {
       runs:
         resolver === undefined
           ? new DefaultRun(run, this.#token)
-          : new ResolvedRuns(resolver, (data) => this.#compileRun(data)),
+          : new ResolvedRuns(resolver, (data) => this.#compileRun(checkedRun(data))),
       relays: new Map(this.#relays),
       namedTargets: [...this.#relays.values(), ...run.mcpServers.values()],
       awsHandler: this.#awsHandler,
@@ -249,4 +249,14 @@ export class MoatProxy {
     this.#snapshot = undefined;
     for (const watcher of this.#watchers) watcher();
   }
+}
+
+/**
+ * A resolver that looks tokens up in an object finds something for `constructor` and `__proto__` too, and what is none
+ * of its runs would be one that may do much: without a runID it is no run.
+ * @throws Error
+ */
+function checkedRun(data: RunContextData): RunContextData {
+  if (typeof data === "object" && typeof data.runID === "string") return data;
+  throw new Error("the context resolver answered with something that is no run: it has no runID");
 }

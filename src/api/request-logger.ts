@@ -3,6 +3,7 @@
 
 import type { HeaderList } from "../http1/headers.ts";
 import type { Logger } from "../log/logger.ts";
+import { redactPath } from "../log/redact.ts";
 import type { MessageCapture } from "../proxy/message-capture.ts";
 import type { RequestRecord } from "../proxy/record.ts";
 
@@ -35,7 +36,7 @@ export interface RequestLogData {
 }
 
 /** Called once for each request, after its end. */
-export type RequestLogger = (data: RequestLogData) => void;
+export type RequestLogger = (data: RequestLogData) => void | Promise<void>;
 
 const REDACTED = "[REDACTED]";
 
@@ -61,12 +62,15 @@ export function requestLogData(record: RequestRecord): RequestLogData {
   };
 }
 
-/** Tells the logger; what it throws is told to the log instead. */
+/** Tells the logger; what it throws, at once or later, is told to the log instead: nobody else would catch it. */
 export function tellLogger(logger: RequestLogger, record: RequestRecord, log: Logger): void {
-  try {
-    logger(requestLogData(record));
-  } catch (error) {
+  const failed = (error: unknown): void =>
     log.error("the request logger failed", { error: error instanceof Error ? error.message : String(error) });
+  try {
+    const told: unknown = logger(requestLogData(record));
+    if (told !== undefined) Promise.resolve(told).catch(failed);
+  } catch (error) {
+    failed(error);
   }
 }
 
@@ -79,7 +83,7 @@ function urlOf({ method, host, path, proxyType, message }: RequestRecord): strin
   const mark = target.indexOf("?");
   const query = mark < 0 ? "" : target.slice(mark);
   if (proxyType === "http" && /^https?:\/\//i.test(target)) return target;
-  return `${proxyType === "connect" ? "https" : "http"}://${host}${path}${query}`;
+  return `${proxyType === "connect" ? "https" : "http"}://${host}${redactPath(path, proxyType)}${query}`;
 }
 
 function webHeaders(

@@ -155,7 +155,9 @@ export class Server implements AsyncDisposable {
 }
 
 function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
+  // A name may begin like an address.
+  const { kind } = canonicalHost(host);
+  return host === "localhost" || host === "::1" || (kind === "ipv4" && host.startsWith("127."));
 }
 
 /** What has no other place: bugs of ours, and a logger that throws. */

@@ -134,7 +134,11 @@ export class Engine {
       }
     }
     this.#upstreams.sweep(now);
-    this.#revocation.sweep();
+    try {
+      this.#revocation.sweep();
+    } catch (error) {
+      createBugReporter(this.#options.log)(error);
+    }
   }
 }
 

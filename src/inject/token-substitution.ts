@@ -20,6 +20,8 @@ export interface SubstitutionRule {
 const PLACEHOLDER = /^[\x21-\x7e]{4,512}$/;
 /** RFC 3986 section 3.3, pchar: what may stand in a path segment as it is. */
 const NOT_IN_PATH = /[^A-Za-z0-9\-._~!$&'()*+,;=:@]/g;
+/** RFC 3986 section 5.2.4: dot segments, between slashes as some servers see them. */
+const CLIMBS = /(?:\/|%2f|%5c)\.{1,2}(?:\/|%2f|%5c|$)/i;
 const BASIC = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
 
 /** A compiled substitution. */
@@ -66,22 +68,55 @@ export class Substitution {
 /**
  * The target with every placeholder in its path replaced, percent-encoded where a path needs it.
  * @param target origin-form, or `*`
+ * @throws ProxyError `credential-failed` for a token that would make another path of it
  */
 export function substitutePath(target: string, substitutions: readonly Substitution[]): string {
   const query = target.indexOf("?");
   const end = query < 0 ? target.length : query;
-  return replaced(target.slice(0, end), substitutions, inPath) + target.slice(end);
+  const before = target.slice(0, end);
+  const path = replaced(before, substitutions, pathText);
+  // Policy has judged the path without the token: it may fill a segment, not lead to another one.
+  if (CLIMBS.test(path) && !CLIMBS.test(before)) {
+    throw failed(new Error("a token that makes dot segments cannot be put into a path"));
+  }
+  return path + target.slice(end);
 }
 
-/** Replaces placeholders in Authorization, in the user name and password of Basic too. */
-export function substituteAuthorization(headers: HeaderList, substitutions: readonly Substitution[]): void {
+/** A token as it stands in a path. */
+export function pathText(real: string): string {
+  return real.replaceAll(NOT_IN_PATH, (character) => percentEncode(character));
+}
+
+/** Basic with a token in it: another spelling of the token, and what the client sent instead. */
+export interface Encoded {
+  readonly secret: string;
+  readonly placeholder: string;
+}
+
+/**
+ * Replaces placeholders in Authorization, in the user name and password of Basic too.
+ * @returns the values of Basic that hold a token now, without the scheme
+ */
+export function substituteAuthorization(
+  headers: HeaderList,
+  substitutions: readonly Substitution[],
+): readonly Encoded[] {
+  const encoded: Encoded[] = [];
   for (let i = 0; i < headers.keys.length; i++) {
     if (headers.keys[i] !== "authorization") continue;
     const value = headers.values[i] as string; // parallel to keys
     // A placeholder may stand for all of the credentials, also where it looks like base64.
     const whole = replaced(value, substitutions, asItIs);
-    headers.values[i] = whole === value ? substituteBasic(value, substitutions) : whole;
+    if (whole !== value) {
+      headers.values[i] = whole;
+      continue;
+    }
+    const basic = substituteBasic(value, substitutions);
+    if (basic === undefined) continue;
+    headers.values[i] = `Basic ${basic.secret}`;
+    encoded.push(basic);
   }
+  return encoded;
 }
 
 /**
@@ -99,13 +134,14 @@ export function substituteBody(
   return out === text ? body : Buffer.from(out, "latin1");
 }
 
-/** RFC 7617 section 2: user name and password are in UTF-8, as format basic sends them. */
-function substituteBasic(value: string, substitutions: readonly Substitution[]): string {
+/** RFC 7617 section 2: user name and password are in UTF-8, as format basic sends them. Undefined: nothing to replace. */
+function substituteBasic(value: string, substitutions: readonly Substitution[]): Encoded | undefined {
   const basic = BASIC.exec(value)?.[1];
-  if (basic === undefined) return value;
+  if (basic === undefined) return undefined;
   const plain = Buffer.from(basic, "base64").toString("latin1");
   const out = replaced(plain, substitutions, inUtf8);
-  return out === plain ? value : `Basic ${Buffer.from(out, "latin1").toString("base64")}`;
+  if (out === plain) return undefined;
+  return { secret: Buffer.from(out, "latin1").toString("base64"), placeholder: basic };
 }
 
 /**
@@ -145,10 +181,6 @@ function escapedFor(type: string, real: string): string {
 
 function asItIs(real: string): string {
   return real;
-}
-
-function inPath(real: string): string {
-  return real.replaceAll(NOT_IN_PATH, (character) => percentEncode(character));
 }
 
 /** The bytes of UTF-8 as a latin1 string. */

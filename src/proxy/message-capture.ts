@@ -3,7 +3,7 @@
 
 import type { ResponseHead } from "../http1/head.ts";
 import type { HeaderList } from "../http1/headers.ts";
-import { Needles } from "../transform/needles.ts";
+import { type Hidden, Needles } from "../transform/needles.ts";
 
 /** Bytes of each body that are kept, as in the reference. */
 export const MAX_BODY_SIZE = 8 * 1024;
@@ -22,6 +22,7 @@ export class MessageCapture {
   responseHeaders: HeaderList | undefined;
   readonly #request: Prefix;
   #response = new Prefix(false);
+  readonly #secrets: Hidden[] = [];
   #hidden: Needles | undefined;
 
   constructor(target: string, requestHeaders: HeaderList) {
@@ -44,9 +45,10 @@ export class MessageCapture {
     this.#response.push(bytes);
   }
 
-  /** What must not be seen in what was captured. */
-  hide(secrets: readonly { readonly secret: string; readonly placeholder: string }[]): void {
-    this.#hidden = Needles.of(secrets);
+  /** What must not be seen in what was captured, besides what was hidden before. */
+  hide(secrets: readonly Hidden[]): void {
+    this.#secrets.push(...secrets);
+    this.#hidden = Needles.of(this.#secrets);
   }
 
   get requestBody(): Uint8Array | undefined {

@@ -57,6 +57,11 @@ const ABSOLUTE = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i;
 /** A host that can be shown: no userinfo, which may be a password, and nothing that only looks like a host. */
 const PLAIN_AUTHORITY = /^(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?$/i;
 
+/** A run's token stands in the path or the fields of a request to the proxy itself, and in what the proxy makes of them. */
+export function hideToken({ message }: RequestRecord, token: string | undefined): void {
+  if (token !== undefined && token !== "") message?.hide([{ secret: token, placeholder: "[token]" }]);
+}
+
 /** The path of a target as a record shows it before it has been parsed: no authority, no query, bounded. */
 export function pathOf(target: string): string {
   let start = 0;

@@ -43,6 +43,10 @@ export function headTimeout(): ProxyError {
   return new ProxyError("request-timeout", "the request head did not arrive in time");
 }
 
+export function bodyTimeout(): ProxyError {
+  return new ProxyError("request-timeout", "the request body did not arrive in time");
+}
+
 export function runTimeout(): ProxyError {
   return new ProxyError("run-unresolved", "the run of this token could not be looked up in time");
 }

@@ -7,11 +7,17 @@ import type { Runs } from "./ports.ts";
 import type { Live } from "./session-deps.ts";
 import { suspend } from "./suspend.ts";
 
+type Lookup = ReturnType<Runs["lookup"]>;
+
+/** Sweeps after which a look-up that has not answered is given up and asked anew: one lost answer is no pardon. */
+const PATIENCE = 10;
+
 export class Revocation {
   readonly #runs: () => Runs;
   readonly #live: ReadonlySet<Live>;
-  /** Tokens whose look-up is under way. */
-  readonly #asked = new Set<string | undefined>();
+  /** Tokens whose look-up is under way, and the sweep that asked. */
+  readonly #asked = new Map<string | undefined, number>();
+  #sweeps = 0;
 
   /** @param runs as they are now: a reload replaces them */
   constructor(runs: () => Runs, live: ReadonlySet<Live>) {
@@ -19,39 +25,65 @@ export class Revocation {
     this.#live = live;
   }
 
+  /** Its cost grows with the number of sessions, however many tokens they have. */
   sweep(): void {
+    this.#sweeps++;
     const runs = this.#runs();
-    const tokens = new Set<string | undefined>();
+    const sessions = new Map<string | undefined, Live[]>();
     for (const session of this.#live) {
-      if (session.running !== undefined) tokens.add(session.running.token);
+      if (session.running === undefined) continue;
+      const { token } = session.running;
+      const list = sessions.get(token);
+      if (list === undefined) sessions.set(token, [session]);
+      else list.push(session);
     }
-    for (const token of tokens) if (!this.#asked.has(token)) this.#check(runs, token);
+    for (const [token, list] of sessions) {
+      const asked = this.#asked.get(token);
+      if (asked === undefined || this.#sweeps - asked >= PATIENCE) this.#check(runs, token, list);
+    }
   }
 
-  #check(runs: Runs, token: string | undefined): void {
-    const run = runs.lookup(token);
+  #check(runs: Runs, token: string | undefined, sessions: readonly Live[]): void {
+    const run = lookUp(runs, token);
+    if (run === FAILED) return;
     if (!(run instanceof Promise)) {
-      this.#judge(token, run);
+      judge(token, run, sessions);
       return;
     }
-    this.#asked.add(token);
+    const asked = this.#sweeps;
+    this.#asked.set(token, asked);
+    const answered = (): void => {
+      if (this.#asked.get(token) === asked) this.#asked.delete(token);
+    };
     suspend(
       run,
       (found) => {
-        this.#asked.delete(token);
-        this.#judge(token, found);
+        answered();
+        judge(token, found, sessions);
       },
-      // A resolver that fails says nothing about the run; requests are refused meanwhile.
-      () => this.#asked.delete(token),
+      answered,
     );
   }
+}
 
-  #judge(token: string | undefined, run: RunContext | undefined): void {
-    for (const session of [...this.#live]) {
-      const { running } = session;
-      if (running === undefined || running.token !== token) continue;
-      const { authority } = running;
-      if (run === undefined || (authority !== undefined && !admitsHost(run, authority))) session.revoke?.();
-    }
+const FAILED = Symbol("the look-up failed");
+
+function lookUp(runs: Runs, token: string | undefined): Lookup | typeof FAILED {
+  try {
+    return runs.lookup(token);
+  } catch {
+    // A resolver that fails says nothing about the run, nor about the runs of other tokens; requests are refused
+    // meanwhile.
+    return FAILED;
+  }
+}
+
+/** @param sessions those of the token when it was looked up; what they do may have changed since */
+function judge(token: string | undefined, run: RunContext | undefined, sessions: readonly Live[]): void {
+  for (const session of sessions) {
+    const { running } = session;
+    if (running === undefined || running.token !== token) continue;
+    const { authority } = running;
+    if (run === undefined || (authority !== undefined && !admitsHost(run, authority))) session.revoke?.();
   }
 }

@@ -6,7 +6,7 @@ import { ProxyError } from "../values/errors.ts";
 import type { RunContext } from "./run-context.ts";
 
 /** Undefined for a token that selects nothing. */
-export type Resolver<T extends object> = (token: string) => T | undefined | Promise<T | undefined>;
+export type Resolver<T extends object> = (token: string) => T | undefined | PromiseLike<T | undefined>;
 
 export class ResolvedRuns<T extends object> {
   /** A token is what selects a run. */
@@ -31,6 +31,8 @@ export class ResolvedRuns<T extends object> {
     } catch (error) {
       throw unresolved(error);
     }
+    // Whatever can be awaited is: query builders and promises of another realm are none of our Promise class, and
+    // one of those taken for a run would let every token in.
     if (!isThenable(answer)) return this.#runOf(answer);
     return Promise.resolve(answer).then(
       (data) => this.#runOf(data),
@@ -59,7 +61,7 @@ export class ResolvedRuns<T extends object> {
 }
 
 /** A promise of any make: one taken for the data itself would be a run with every default. */
-function isThenable<T extends object>(answer: ReturnType<Resolver<T>>): answer is Promise<T | undefined> {
+function isThenable<T>(answer: T | PromiseLike<T>): answer is PromiseLike<T> {
   return (
     typeof answer === "object" && answer !== null && "then" in answer && typeof answer.then === "function"
   );

@@ -31,8 +31,7 @@ export class Needles {
   static of(hidden: readonly Hidden[]): Needles | undefined {
     const all = new Map<string, Needle>();
     for (const { secret, placeholder } of hidden) {
-      for (const spelling of spellings(secret)) {
-        const bytes = Buffer.from(spelling, "utf8");
+      for (const bytes of bytesOf(secret)) {
         const text = bytes.toString("latin1");
         if (text === "" || all.has(text)) continue;
         all.set(text, { text, bytes, placeholder, replacement: Buffer.from(placeholder, "utf8") });
@@ -54,11 +53,33 @@ export class Needles {
 
 /** RFC 3986 section 3.3: these may stand in a path as they are, and did when a token was put there. */
 const PLAIN_IN_PATH = /%(?:24|26|2B|2C|3A|3B|3D|40)/g;
+const BEYOND_LATIN1 = /[^\0-\xff]/;
 
-/** As it is, as it stands in a query and in a path, and as some JSON writers escape it. */
+/** In UTF-8, and as a field value carries it (RFC 9110 section 5.5). */
+function bytesOf(secret: string): readonly Buffer[] {
+  const all = spellings(secret).map((spelling) => Buffer.from(spelling, "utf8"));
+  return BEYOND_LATIN1.test(secret) ? all : [...all, Buffer.from(secret, "latin1")];
+}
+
+/**
+ * As it is, as it stands in a query and in a path, and as some JSON writers escape it: PHP the slash, Go and .NET what
+ * HTML minds.
+ */
 function spellings(secret: string): readonly string[] {
   const json = JSON.stringify(secret).slice(1, -1);
   const query = encodeURIComponent(secret);
   const path = query.replaceAll(PLAIN_IN_PATH, decodeURIComponent);
-  return [secret, query, path, json, json.replaceAll("/", "\\/")];
+  return [
+    ...[secret, query, path, inLowerCase(query), inLowerCase(path)],
+    ...[json, json.replaceAll("/", "\\/"), json.replaceAll(/[<>&]/g, escaped)],
+    json.replaceAll(/[<>&'+`]/g, (character) => `\\u${escaped(character).slice(2).toUpperCase()}`),
+  ];
+}
+
+function inLowerCase(url: string): string {
+  return url.replaceAll(/%[0-9A-F]{2}/g, (byte) => byte.toLowerCase());
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }

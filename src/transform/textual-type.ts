@@ -16,6 +16,8 @@ const TEXT_SUBTYPES: ReadonlySet<string> = new Set([
 const TYPE = /^[ \t]*([!#$%&'*+.^_`|~0-9a-z-]+)\/([!#$%&'*+.^_`|~0-9a-z-]+)[ \t]*(?:;|$)/i;
 const CHARSET = /;[ \t]*charset[ \t]*=[ \t]*["']?[ \t]*([^"';, \t]+)/gi;
 
+const CHARSET_PARAMETER = /;[ \t]*charset[ \t]*=/i;
+
 /** Charsets in which ASCII text has other bytes than in UTF-8 and UTF-16, which are both searched. */
 const UNSEARCHED = /^(utf-?(32|7)|ucs-?4|iso-10646-ucs-4|csucs4|x-ebcdic|ebcdic|cp-?037|ibm-?\d)/i;
 
@@ -34,6 +36,8 @@ function namesText(value: string): boolean {
   const [, type, subtype] = TYPE.exec(value) ?? [];
   if (type === undefined || subtype === undefined) return true;
   if (TEXT_TYPES.has(type.toLowerCase())) return true;
+  // What has a charset is text, whatever it is called: application/vnd.github.raw; charset=utf-8.
+  if (type.toLowerCase() === "application" && CHARSET_PARAMETER.test(value)) return true;
   const name = subtype.toLowerCase();
   const plain = name.startsWith("x-") ? name.slice(2) : name;
   return TEXT_SUBTYPES.has(plain) || TEXT_SUBTYPES.has(plain.slice(plain.lastIndexOf("+") + 1));

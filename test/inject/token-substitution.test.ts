@@ -40,7 +40,7 @@ describe("in a path", () => {
       `/${PH}`,
       "/1:A-b_c~!$&'()*+,;=@.",
     ],
-    ["a slash starts no segment of its own", [[PH, "a/../../b"]], `/x/${PH}`, "/x/a%2F..%2F..%2Fb"],
+    ["a slash starts no segment of its own", [[PH, "a/b"]], `/x/${PH}`, "/x/a%2Fb"],
     ["a question mark starts no query", [[PH, "a?b=c"]], `/${PH}`, "/a%3Fb=c"],
     ["a number sign starts no fragment", [[PH, "a#b"]], `/${PH}`, "/a%23b"],
     ["a percent sign is no encoding", [[PH, "a%2Fb"]], `/${PH}`, "/a%252Fb"],

@@ -16,7 +16,7 @@ describe("Needles", () => {
   test("a secret is known as it is, percent-encoded, and with the slash escaped as in JSON", () => {
     const needles = Needles.of([{ secret: SECRET, placeholder: "P" }]);
     expect(needles?.all.map(({ text }) => text)).toEqual([
-      ...["123%3Aab%2Fcd", "123:ab%2Fcd", "123:ab\\/cd", "123:ab/cd"],
+      ...["123%3Aab%2Fcd", "123%3aab%2fcd", "123:ab%2Fcd", "123:ab%2fcd", "123:ab\\/cd", "123:ab/cd"],
     ]);
     expect(needles?.longest).toBe(13);
   });
@@ -33,6 +33,18 @@ describe("Needles", () => {
       expect(needles?.replaceIn(`https://a.test${sent}?x`)).toBe("https://a.test/bot/placeholder/send?x");
     },
   );
+  test("what JSON writers escape for the sake of HTML is known: & < > by Go, + and more by .NET", () => {
+    const needles = Needles.of([{ secret: "a&b+c<d", placeholder: "P" }]);
+    expect(needles?.replaceIn('{"go":"a\\u0026b+c\\u003cd","net":"a\\u0026b\\u002Bc\\u003Cd"}')).toBe(
+      '{"go":"P","net":"P"}',
+    );
+  });
+
+  test("a secret beyond ASCII is known in UTF-8 and as a field value carries it", () => {
+    const needles = Needles.of([{ secret: "sécret", placeholder: "P" }]);
+    const utf8 = Buffer.from("sécret").toString("latin1");
+    expect(needles?.replaceIn(`${utf8} sécret`)).toBe("P P");
+  });
 
   test("the longer of two that begin alike wins, and every occurrence is replaced", () => {
     const needles = Needles.of([

@@ -47,6 +47,8 @@ describe("isTextual", () => {
     ],
     // Parts may be text: a batch, or byte ranges of one; an echoed message.
     ...["multipart/byteranges; boundary=x", "multipart/mixed", "message/http"],
+    // What has a charset is text by any name.
+    ...["application/vnd.github.raw; charset=utf-8", "application/octet-stream;x=1;CHARSET=utf-8"],
     // No media type: clients guess.
     ...["", "json", "/", "text", "application/", "application/json, text/html", "text /plain"],
   ];

@@ -7,7 +7,8 @@ import type { Credential } from "../../inject/credentials.ts";
 import type { Substitution } from "../../inject/token-substitution.ts";
 import type { AnyTransformer } from "../../run/run-context.ts";
 import type { BodyStage, StageSink, TransformContext, TransformRequest } from "../../transform/body-stage.ts";
-import { Needles } from "../../transform/needles.ts";
+import { followed } from "../../transform/follow.ts";
+import { type Hidden, Needles } from "../../transform/needles.ts";
 import { prepareScrubbedRequest, responseScrub } from "../../transform/scrub.ts";
 import { beginCustom } from "../custom-transform.ts";
 import type { RelayView } from "../local/relay-view.ts";
@@ -22,22 +23,33 @@ export interface RewriterSettings {
   readonly relay: RelayView | undefined;
 }
 
+/** Fields that say where a message ends or what becomes of its connection. */
+const FRAMING: ReadonlySet<string> = new Set([
+  "connection",
+  "content-length",
+  "transfer-encoding",
+  "upgrade",
+]);
+
 export class AnswerRewriter {
   readonly #settings: RewriterSettings;
   /** Tokens that were substituted: the client knows their placeholders. */
   #fieldNeedles: Needles | undefined;
-  /** The same and the credentials, which nothing but an echo would show. */
+  /** The same and the credentials, which nothing but an echo would show; undefined where nothing is scrubbed. */
   #bodyNeedles: Needles | undefined;
 
   constructor(settings: RewriterSettings) {
     this.#settings = settings;
   }
 
-  /** Asks the upstream for an answer that can be rewritten. Call it when every secret is at hand. */
-  prepareRequest(headers: HeaderList): void {
+  /**
+   * Asks the upstream for an answer that can be rewritten. Call it when every secret is at hand.
+   * @param encoded further spellings in which tokens were sent
+   */
+  prepareRequest(headers: HeaderList, encoded: readonly Hidden[]): void {
     const { transformers, relay, substitutions, credentials } = this.#settings;
     // As they are sent now: they may be others by the time the answer comes.
-    const tokens = substitutions.map(hiddenToken);
+    const tokens = [...substitutions.flatMap(hiddenToken), ...encoded];
     this.#fieldNeedles = Needles.of(tokens);
     if (transformers.includes(responseScrub)) {
       this.#bodyNeedles = Needles.of([...tokens, ...credentials.flatMap(hiddenCredential)]);
@@ -48,14 +60,25 @@ export class AnswerRewriter {
     if (plain && headers.has("accept-encoding")) headers.set("Accept-Encoding", "identity");
   }
 
+  /** What the reason phrase of a head becomes: some servers repeat the path in it. */
+  shownReason(reason: string): string {
+    return this.#shown?.replaceIn(reason) ?? reason;
+  }
+
   /** Changes the fields of a head or of a trailer section in place. */
   rewriteFields(headers: HeaderList): void {
     this.#settings.relay?.rewriteFields(headers);
-    const needles = this.#fieldNeedles;
+    const needles = this.#shown;
     if (needles === undefined) return;
     for (let i = 0; i < headers.values.length; i++) {
+      // A token of digits may be the length of some body, and that length is what the client goes by.
+      if (FRAMING.has(headers.keys[i] as string)) continue; // the index is within
       headers.values[i] = needles.replaceIn(headers.values[i] as string); // the index is within
     }
+  }
+
+  get #shown(): Needles | undefined {
+    return this.#bodyNeedles ?? this.#fieldNeedles;
   }
 
   /**
@@ -63,12 +86,19 @@ export class AnswerRewriter {
    * @throws ProxyError when the answer may not go on as it is
    */
   begin(head: ResponseHead, bodyless: boolean, sink: StageSink): BodyStage | undefined {
-    const { request, relay } = this.#settings;
+    const { request, relay, transformers } = this.#settings;
     const events = relay?.eventTransformer;
-    const own = this.#settings.transformers;
-    const transformers = events === undefined ? own : [events, ...own];
-    if (transformers.length === 0) return undefined;
+    if (transformers.length === 0 && events === undefined) return undefined;
     const context: TransformContext = { request, bodyless, needles: this.#bodyNeedles };
+    if (events === undefined) return this.#own(context, head, sink);
+    // Not one of the host's transformers, of which the first wins: what they make of the answer passes through it.
+    const stage = followed((inner) => this.#own(context, head, inner), events, context, sink);
+    return stage ?? events.begin(context, { ...head, headers: head.headers.clone() }, sink);
+  }
+
+  /** Of the host's own transformers, in order, the first that answers. */
+  #own(context: TransformContext, head: ResponseHead, sink: StageSink): BodyStage | undefined {
+    const { transformers } = this.#settings;
     for (let i = 0; i < transformers.length; i++) {
       const transformer = transformers[i] as AnyTransformer; // the index is within
       if (isFunction(transformer)) return beginCustom(transformers.slice(i), context, head, sink);

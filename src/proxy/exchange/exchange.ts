@@ -8,7 +8,7 @@ import { chunkBytes, lastChunkBytes } from "../../http1/write-head.ts";
 import type { ProxyError } from "../../values/errors.ts";
 import { fetchSecrets } from "../fetch-secrets.ts";
 import type { Cancellable, Clock, DialHandler, Upstream, Upstreams, Wire, WireHandler } from "../ports.ts";
-import { asCredentialFailure, asProxyError, upstreamClosed } from "../refusals.ts";
+import { asCredentialFailure, asProxyError, bodyTimeout, upstreamClosed } from "../refusals.ts";
 import type { SessionLimits } from "../session-deps.ts";
 import { MAX_WAIT_MS, suspend } from "../suspend.ts";
 import type { ExchangeOwner } from "./exchange-owner.ts";
@@ -97,8 +97,6 @@ export class Exchange implements WireHandler, DialHandler {
 
   start(request: ExchangeRequest): void {
     this.#request = request;
-    this.#opening = undefined;
-    this.#gathering = request.gather ? new Gathering() : undefined;
     this.#bodyStarted = false;
     this.#bodyDone = request.framing.kind === "none";
     this.#retried = false;
@@ -111,14 +109,13 @@ export class Exchange implements WireHandler, DialHandler {
   /** Body bytes, framing removed. Call flush() when what is at hand has been given. */
   sendBody(bytes: Uint8Array): void {
     this.#request?.record.message?.onRequestBody(bytes);
-    if (this.#phase === "gathering") {
-      this.#gathering?.push(bytes);
-      return;
-    }
     const wire = this.#upstream?.wire;
-    if (wire === undefined) return;
-    this.#bodyStarted = true;
-    wire.queue(this.#request?.framing.kind === "chunked" ? chunkBytes(bytes) : bytes);
+    if (this.#phase === "gathering") this.#gathering?.push(bytes);
+    else if (wire === undefined) return;
+    else {
+      this.#bodyStarted = true;
+      wire.queue(this.#request?.framing.kind === "chunked" ? chunkBytes(bytes) : bytes);
+    }
     this.#extendDeadline();
   }
 
@@ -166,8 +163,8 @@ export class Exchange implements WireHandler, DialHandler {
 
   /** The deadline has passed. */
   expire(): void {
-    const opened = this.#phase === "open";
-    this.fail(opened ? this.#response.lateness() : asCredentialFailure(new Error("timed out")));
+    if (this.#phase === "open") this.fail(this.#response.lateness());
+    else this.fail(this.#phase === "gathering" ? bodyTimeout() : asCredentialFailure(new Error("timed out")));
   }
 
   onConnected(upstream: Upstream): void {
@@ -182,17 +179,8 @@ export class Exchange implements WireHandler, DialHandler {
   }
 
   onData(bytes: Uint8Array): void {
-    let rest: Uint8Array;
-    this.#reading = true;
-    try {
-      rest = this.#response.read(bytes);
-      if (this.#stageFailure !== undefined) throw this.#stageFailure;
-    } catch (error) {
-      this.fail(asProxyError(error));
-      return;
-    } finally {
-      this.#reading = false;
-    }
+    const rest = this.#read(bytes);
+    if (rest === undefined) return;
     this.#pushOn();
     if (this.#response.switched) this.#switch(rest);
     else {
@@ -207,11 +195,10 @@ export class Exchange implements WireHandler, DialHandler {
   }
 
   onEnd(): void {
-    if (this.#response.end()) this.#gone();
-    else this.#lost();
+    if (this.#read(undefined) !== undefined) this.onClose();
   }
 
-  // Gone without a FIN: a body that ends with the connection may have been cut.
+  // Gone, perhaps without a FIN: then a body that ends with the connection may have been cut, and is not done.
   onClose(): void {
     if (this.#response.upstreamDone) this.#gone();
     else this.#lost();
@@ -232,6 +219,21 @@ export class Exchange implements WireHandler, DialHandler {
     else if (this.#phase === "open") this.fail(error);
   }
 
+  /** @param bytes undefined for the upstream's FIN. @returns what was not used; undefined when the exchange has failed */
+  #read(bytes: Uint8Array | undefined): Uint8Array | undefined {
+    this.#reading = true;
+    try {
+      const rest = bytes === undefined ? this.#response.end() : this.#response.read(bytes);
+      if (this.#stageFailure !== undefined) throw this.#stageFailure;
+      return rest;
+    } catch (error) {
+      this.fail(asProxyError(error));
+      return undefined;
+    } finally {
+      this.#reading = false;
+    }
+  }
+
   /** Sends on what has been made of the answer; a full side stops its source. */
   #pushOn(): void {
     const response = this.#response;
@@ -245,6 +247,8 @@ export class Exchange implements WireHandler, DialHandler {
 
   #gather(request: ExchangeRequest): void {
     this.#phase = "gathering";
+    this.#gathering = new Gathering(request.framing);
+    this.#extendDeadline();
     if (!expectsContinue(request.head)) return;
     this.#client.write(CONTINUE_BYTES);
     this.#response.continued = true;

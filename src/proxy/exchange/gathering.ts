@@ -28,15 +28,22 @@ export function expectsContinue(head: RequestHead): boolean {
   return head.minor === 1 && head.headers.joined("expect")?.toLowerCase() === "100-continue";
 }
 
+/** A body that comes byte by byte costs no more than its length: spans are copied, not kept. */
 export class Gathering {
-  #spans: Uint8Array[] = [];
+  readonly #body: Buffer;
+  #size = 0;
 
-  /** The span may be kept. */
+  /** @param framing of a body that whyNotGathered() has nothing against */
+  constructor(framing: Framing) {
+    this.#body = Buffer.alloc(framing.kind === "length" ? framing.length : 0);
+  }
+
   push(span: Uint8Array): void {
-    this.#spans.push(span);
+    this.#body.set(span, this.#size);
+    this.#size += span.length;
   }
 
   whole(): Buffer {
-    return Buffer.concat(this.#spans);
+    return this.#body.subarray(0, this.#size);
   }
 }

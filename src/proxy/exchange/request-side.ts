@@ -10,7 +10,12 @@ import { addExtraHeaders } from "../../inject/extra-headers.ts";
 import type { HostInjection } from "../../inject/injection-plan.ts";
 import type { McpStub } from "../../inject/mcp-stub.ts";
 import { removeHeaders } from "../../inject/remove-headers.ts";
-import { substituteAuthorization, substituteBody, substitutePath } from "../../inject/token-substitution.ts";
+import {
+  type Encoded,
+  substituteAuthorization,
+  substituteBody,
+  substitutePath,
+} from "../../inject/token-substitution.ts";
 import type { RunContext } from "../../run/run-context.ts";
 import type { RelayView } from "../local/relay-view.ts";
 import type { UpstreamTarget } from "../ports.ts";
@@ -88,15 +93,19 @@ export function opening(request: ExchangeRequest, gathered: Buffer | undefined):
     webSocket: request.webSocket,
   });
   if (request.host !== undefined) headers.set("Host", request.host);
+  // It would be an address of the proxy's own, often with the client's token in its path: clients that follow a
+  // redirect send the one they came from.
+  if (request.relay !== undefined) headers.remove("referer");
   if (headers.get("x-request-id") !== record.requestId || headers.count("x-request-id") > 1) {
     headers.set("X-Request-Id", record.requestId);
   }
   if (injection.remove.size > 0) removeHeaders(headers, injection.remove);
   let { path } = request;
   let body: Buffer | undefined;
+  let encoded: readonly Encoded[] = [];
   if (substitutions.length > 0) {
     path = substitutePath(path, substitutions);
-    substituteAuthorization(headers, substitutions);
+    encoded = substituteAuthorization(headers, substitutions);
   }
   if (gathered !== undefined) {
     body = substituteBody(gathered, headers.get("content-type"), substitutions);
@@ -105,8 +114,12 @@ export function opening(request: ExchangeRequest, gathered: Buffer | undefined):
     if (headers.get("expect")?.toLowerCase() === "100-continue") headers.remove("expect");
   }
   const injected = injectCredentials(request);
-  record.message?.hide([...injected.flatMap(hiddenCredential), ...substitutions.map(hiddenToken)]);
-  request.rewriter?.prepareRequest(headers);
+  record.message?.hide([
+    ...injected.flatMap(hiddenCredential),
+    ...substitutions.flatMap(hiddenToken),
+    ...encoded,
+  ]);
+  request.rewriter?.prepareRequest(headers, encoded);
   return { head: requestHeadBytes(head.method, path, headers), body };
 }
 

@@ -152,11 +152,11 @@ export class ResponseSide implements BodySink, StageSink {
     return rest;
   }
 
-  /** The upstream sent its FIN. True: its answer is complete. False: it is missing or cut short. */
-  end(): boolean {
+  /** The upstream sent its FIN: `upstreamDone` then says whether its answer is complete, or missing or cut short. */
+  end(): Uint8Array {
     const begun = this.status !== 0 || this.#stage !== undefined;
     if (begun && !this.upstreamDone && this.#body.end()) this.#endBody();
-    return this.upstreamDone;
+    return EMPTY;
   }
 
   onBodySpan(bytes: Uint8Array): void {
@@ -294,8 +294,10 @@ export class ResponseSide implements BodySink, StageSink {
     // RFC 9110 section 8.6: these have no content, and a length would make a client wait for it.
     if (head.status < 200 || head.status === 204) head.headers.remove("content-length");
     forwardResponse(head.headers, options, this.#chunked, connection);
-    this.#context.rewriter?.rewriteFields(head.headers);
-    this.#client.queue(responseHeadBytes(head.status, head.reason, head.headers));
+    const { rewriter } = this.#context;
+    rewriter?.rewriteFields(head.headers);
+    const reason = rewriter === undefined ? head.reason : rewriter.shownReason(head.reason);
+    this.#client.queue(responseHeadBytes(head.status, reason, head.headers));
   }
 
   #give(bytes: Uint8Array): void {

@@ -6,6 +6,7 @@ import type { LocalHandler, RunContext } from "../../run/run-context.ts";
 import { ProxyError } from "../../values/errors.ts";
 import type { Current, Decision, DecisionSink } from "../decision.ts";
 import type { Cancellable } from "../ports.ts";
+import { hideToken } from "../record.ts";
 import type { Reply } from "../replies.ts";
 import type { Peer, SessionDeps } from "../session-deps.ts";
 import { decideLater } from "../suspend.ts";
@@ -37,6 +38,7 @@ export function decideAws(
   const sent = head.headers.get("authorization");
   if (runs.authRequired && sent === undefined) throw unauthorized("Authorization required");
   peer.token = sent?.replace(BEARER, "").trim();
+  hideToken(record, peer.token);
   return decideLater(answerOf(current, runs.lookup(peer.token), deps), sink, (reply) => ({
     kind: "reply",
     reply,

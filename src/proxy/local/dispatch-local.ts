@@ -9,6 +9,7 @@ import { ProxyError } from "../../values/errors.ts";
 import type { Current, Decision, DecisionSink } from "../decision.ts";
 import { planExchange } from "../plan-exchange.ts";
 import type { Cancellable, UpstreamTarget } from "../ports.ts";
+import { hideToken } from "../record.ts";
 import { runRefusal } from "../refusals.ts";
 import { route, upstreamTarget } from "../route.ts";
 import type { Peer, SessionDeps } from "../session-deps.ts";
@@ -19,6 +20,9 @@ import { missingCredential, type RelayKind, RelayView } from "./relay-view.ts";
 
 /** Host shown in the record of a request to the proxy itself. */
 const SELF = "moat-proxy";
+
+/** The shape of every token this program makes: 32 bytes in hex. wire.md section 13. */
+const OWN_TOKEN = /^[0-9a-f]{64}$/i;
 
 /** A request to the proxy itself: origin-form on the outer connection, whatever its path. */
 export function isLocal(head: RequestHead, pinned: UpstreamTarget | undefined): boolean {
@@ -65,6 +69,7 @@ function decideRelay(
   const withToken = deps.runs.authRequired && shown.token === undefined;
   const path = parseRelayPath(kind, head.target, withToken);
   peer.token = withToken ? path.token : shown.token;
+  hideToken(record, peer.token);
   const run = deps.runs.lookup(peer.token);
   const go = (found: RunContext | undefined): Decision => {
     if (found === undefined) throw withToken ? wrongToken() : runRefusal(false);
@@ -73,7 +78,7 @@ function decideRelay(
       record.userId = shown.user;
       peer.user = shown.user;
     }
-    return relay(kind, path, current, found, deps);
+    return relay(kind, path, current, peer, found, deps);
   };
   return run instanceof Promise ? decideLater(run, sink, go) : go(run);
 }
@@ -83,13 +88,14 @@ function relay(
   kind: RelayKind,
   path: RelayPath,
   current: Current,
+  peer: Peer,
   run: RunContext,
   deps: SessionDeps,
 ): Decision {
   const { name, prefix, sub, query, token } = path;
   const server = kind === "mcp" ? run.mcpServers.get(name) : undefined;
   const to: RelayTarget | undefined = server ?? (kind === "relay" ? deps.local.relays.get(name) : undefined);
-  if (to === undefined) throw unknownName(kind, name, run);
+  if (to === undefined) throw unknownName(kind, isToken(name, peer) ? "[token]" : name, run);
   const { record } = current;
   record.path = `/${kind}${token === undefined ? "" : "/[token]"}/${name}${sub}`;
   const stub = server?.stub;
@@ -108,6 +114,11 @@ function relay(
     relay: { view, credential: stub?.credential },
   };
   return { kind: "exchange", request: planExchange(current, way, run, deps.upstreams) };
+}
+
+/** A token in the place of a name, since it has been shown elsewhere or none is due: the message goes to the log too. */
+function isToken(name: string, { token }: Peer): boolean {
+  return name === token || OWN_TOKEN.test(name);
 }
 
 function unknownName(kind: RelayKind, name: string, run: RunContext): ProxyError {
