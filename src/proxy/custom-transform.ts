@@ -59,6 +59,8 @@ class CustomStage implements BodyStage, StageSink, SourceOwner, PumpReceiver {
   #paused = false;
   /** The sink hears nothing any more. */
   #over = false;
+  /** No transformer had anything to say. */
+  untouched = false;
 
   constructor(context: TransformContext, head: ResponseHead, sink: StageSink) {
     this.#context = context;
@@ -82,6 +84,7 @@ class CustomStage implements BodyStage, StageSink, SourceOwner, PumpReceiver {
       this.#guarded(() => this.#send(answer));
       return;
     }
+    this.untouched = true;
     this.#guarded(() => this.#send({ head: copyOf(this.#head), body: this.#body, ours: true }));
   }
 

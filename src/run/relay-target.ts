@@ -9,8 +9,10 @@ export interface RelayTarget {
   readonly authority: Authority;
   /** `scheme://host:port`, canonical. */
   readonly key: string;
-  /** Path of the URL; never empty, without a slash at its end unless it is one. */
+  /** Path of the URL as written; never empty. */
   readonly path: string;
+  /** The same without slashes at its end: what sub paths are put behind. */
+  readonly base: string;
 }
 
 const URL_FORM = /^(https?):\/\/([^/?#]*)([^?#]*)$/i;
@@ -53,14 +55,14 @@ export function parseRelayTarget(what: string, name: string, url: string): Relay
     scheme: lower,
     authority,
     key: `${lower}://${formatAuthority(authority)}`,
-    path: path.replace(/\/+$/, "") || "/",
+    path: path || "/",
+    base: path.replace(/\/+$/, ""),
   };
 }
 
 /** The target's path with what the request asks for below it. @param sub empty, or beginning with a slash */
-export function joinPath(base: string, sub: string): string {
-  if (sub === "") return base;
-  return base === "/" ? sub : base + sub;
+export function joinPath({ path, base }: Pick<RelayTarget, "path" | "base">, sub: string): string {
+  return sub === "" ? path : base + sub;
 }
 
 /** How often a server, and the rewriting proxies before it, may decode one path; deeper encoding is refused. */

@@ -36,6 +36,13 @@ describe("a looked-up secret", () => {
     expect(source.fetch()).rejects.toThrow(SecretGone);
   });
 
+  test("from a store that never answers is a failure, and the store is asked again", async () => {
+    const store: CredentialStore = { get: () => new Promise(() => undefined) };
+    const source = new LookedUpSource(store, "linear", Date.now, 5);
+    expect(source.fetch()).rejects.toThrow("credential store did not answer in time");
+    expect(source.fetch()).rejects.toThrow("credential store did not answer in time");
+  });
+
   test("may come as a promise", async () => {
     const store: CredentialStore = { get: (provider) => Promise.resolve(storeOf("later").get(provider)) };
     expect((await new LookedUpSource(store, "x", Date.now).fetch()).secret.reveal()).toBe("later");

@@ -12,9 +12,9 @@ describe("a URL it can go to", () => {
     ["HTTPS://API.Example.COM./", "https://api.example.com:443", "/"],
     ["http://api.example.com", "http://api.example.com:80", "/"],
     ["https://api.example.com:8443/v1", "https://api.example.com:8443", "/v1"],
-    ["https://api.example.com/v1/", "https://api.example.com:443", "/v1"],
-    ["https://api.example.com/v1///", "https://api.example.com:443", "/v1"],
-    ["https://api.example.com///", "https://api.example.com:443", "/"],
+    ["https://api.example.com/v1/", "https://api.example.com:443", "/v1/"],
+    ["https://api.example.com/v1///", "https://api.example.com:443", "/v1///"],
+    ["https://api.example.com///", "https://api.example.com:443", "///"],
     ["http://127.0.0.1:3000/mcp", "http://127.0.0.1:3000", "/mcp"],
     ["http://[::1]:3000/mcp", "http://[::1]:3000", "/mcp"],
     ["http://[0:0::1]/mcp", "http://[::1]:80", "/mcp"],
@@ -120,8 +120,10 @@ test.each([
   ["/v1", "/", "/v1/"],
   ["/v1", "/a/b", "/v1/a/b"],
   ["/v1", "//a", "/v1//a"],
-])("%s joined with %j is %s", (base, sub, path) => {
-  expect(joinPath(base, sub)).toBe(path);
+  ["/v1/", "", "/v1/"],
+  ["/v1/", "/a", "/v1/a"],
+])("%s joined with %j is %s", (written, sub, path) => {
+  expect(joinPath(parseRelayTarget("relay", "x", `https://a.test${written}`), sub)).toBe(path);
 });
 
 describe("a path that some server would read as another one", () => {

@@ -61,6 +61,7 @@ export class ResponseSide implements BodySink, StageSink {
   #stage: BodyStage | undefined;
   /** The stage that is being made may speak at once. */
   #staging = false;
+  #failed = false;
   /** Bytes that a stage still owes to the length it announced. */
   #owed = 0;
   /** Status of the final head; 0 before it. Interim answers do not count. */
@@ -102,6 +103,7 @@ export class ResponseSide implements BodySink, StageSink {
     this.#chunked = false;
     this.#stage = undefined;
     this.#staging = false;
+    this.#failed = false;
     this.status = 0;
     this.size = 0;
     this.touched = false;
@@ -161,7 +163,7 @@ export class ResponseSide implements BodySink, StageSink {
 
   onBodySpan(bytes: Uint8Array): void {
     // A body that a transformer has replaced is read to its end and dropped.
-    if (this.complete) return;
+    if (this.complete || this.#failed) return;
     if (this.#stage === undefined) this.#give(bytes);
     else if (!this.#stage.write(bytes)) this.hasRoom = false;
   }
@@ -187,7 +189,11 @@ export class ResponseSide implements BodySink, StageSink {
   onStageHead(head: ResponseHead): void {
     const bodyless = isBodyless(head.status, this.#context.head.method);
     this.#owed = bodyless ? 0 : (declaredLength(head.headers) ?? Number.POSITIVE_INFINITY);
-    this.#sayHead(head, NO_OPTIONS, !bodyless && this.#owed === Number.POSITIVE_INFINITY);
+    this.#sayHead(
+      head,
+      { ...NO_OPTIONS, nominated: this.#nominated },
+      !bodyless && this.#owed === Number.POSITIVE_INFINITY,
+    );
     this.#owner.onStageProgress();
   }
 
@@ -217,6 +223,7 @@ export class ResponseSide implements BodySink, StageSink {
   }
 
   onStageFailed(error: ProxyError): void {
+    this.#failed = true;
     this.abort();
     this.#owner.onStageFailed(error);
   }
@@ -317,7 +324,8 @@ export class ResponseSide implements BodySink, StageSink {
     if (this.complete) return;
     this.complete = true;
     if (!this.#chunked) return;
-    const trailers = this.upstreamDone ? this.#body.trailers() : undefined;
+    const own = this.#stage === undefined || this.#stage.untouched === true;
+    const trailers = own ? this.#body.trailers() : undefined;
     if (trailers !== undefined) {
       forwardTrailers(trailers, this.#nominated, undefined);
       this.#context.rewriter?.rewriteFields(trailers);

@@ -103,7 +103,7 @@ function relay(
   const announced = deps.local.seal.open(prefix, sub);
   if (announced === undefined) refuseDetours(sub);
   const target = upstreamTarget(to.scheme, to.authority);
-  const upstreamPath = announced ?? joinPath(to.path, sub);
+  const upstreamPath = announced ?? joinPath(to, sub);
   record.host = target.display;
   const view = new RelayView({ kind, target: to, prefix, path: upstreamPath, seal: deps.local.seal, stub });
   const way = {

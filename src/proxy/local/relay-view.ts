@@ -52,9 +52,21 @@ export class RelayView {
   /** Maps the addresses in an answer's fields, in place. */
   rewriteFields(headers: HeaderList): void {
     for (let i = 0; i < headers.keys.length; i++) {
-      if (!ADDRESS_FIELDS.has(headers.keys[i] as string)) continue; // the index is within
-      headers.values[i] = this.mapped(headers.values[i] as string) ?? (headers.values[i] as string);
+      const key = headers.keys[i] as string; // the index is within
+      const value = headers.values[i] as string;
+      if (ADDRESS_FIELDS.has(key)) headers.values[i] = this.mapped(value) ?? value;
+      else if (key === "set-cookie") headers.values[i] = this.#ownCookie(value);
     }
+  }
+
+  /**
+   * All relays are one origin to the client: a cookie stays with the relay that set it. RFC 6265 section 5.2: the last
+   * Path counts, and a Domain would name a host that the client has not asked.
+   */
+  #ownCookie(cookie: string): string {
+    const [pair = "", ...attributes] = cookie.split(";");
+    const kept = attributes.filter((attribute) => !/^\s*(?:path|domain)\s*(?:=|$)/i.test(attribute));
+    return [pair, ...kept, ` Path=${this.#settings.prefix}`].join(";");
   }
 
   /** An address of the upstream below the relay's path; undefined for one of another origin, or none at all. */
@@ -64,7 +76,7 @@ export class RelayView {
     if (!URL.canParse(address, from)) return undefined;
     const url = new URL(address, from);
     if (url.origin !== this.#origin) return undefined;
-    const base = target.path === "/" ? "" : target.path;
+    const { base } = target;
     const below = url.pathname === base || url.pathname.startsWith(`${base}/`);
     const sub = url.pathname.slice(base.length);
     const mapped = below && isPlainPath(sub) ? sub : seal.seal(prefix, url.pathname);
