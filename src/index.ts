@@ -8,6 +8,7 @@ export { MoatProxy as Proxy } from "./api/proxy.ts";
 export type { RequestLogData, RequestLogger } from "./api/request-logger.ts";
 export { Server, type ServerOptions } from "./api/server.ts";
 export type {
+  ByHost,
   ContextResolver,
   CredentialHeader,
   CredentialStore,
@@ -15,6 +16,7 @@ export type {
   LocalHandler,
   MCPServerConfig,
   NetworkPolicyName,
+  ResolvedContext,
   ResponseTransformer,
   RunContextData,
   TokenSubstitution,

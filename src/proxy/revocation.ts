@@ -3,15 +3,23 @@
 
 import { admitsHost } from "../policy/verdict.ts";
 import type { RunContext } from "../run/run-context.ts";
-import type { Runs } from "./ports.ts";
+import type { Cancellable, Runs } from "./ports.ts";
 import type { Live } from "./session-deps.ts";
-import { suspend } from "./suspend.ts";
+import { MAX_WAIT_MS, suspend } from "./suspend.ts";
+
+/** Sweeps, one a second, that a look-up may take; then it is given up and the next sweep asks anew. */
+const PATIENCE = MAX_WAIT_MS / 1_000;
+
+/** A look-up under way. */
+interface Asked {
+  readonly wait: Cancellable;
+  sweeps: number;
+}
 
 export class Revocation {
   readonly #runs: () => Runs;
   readonly #live: ReadonlySet<Live>;
-  /** Tokens whose look-up is under way. */
-  readonly #asked = new Set<string | undefined>();
+  readonly #asked = new Map<string | undefined, Asked>();
 
   /** @param runs as they are now: a reload replaces them */
   constructor(runs: () => Runs, live: ReadonlySet<Live>) {
@@ -25,25 +33,41 @@ export class Revocation {
     for (const session of this.#live) {
       if (session.running !== undefined) tokens.add(session.running.token);
     }
+    this.#giveUp();
     for (const token of tokens) if (!this.#asked.has(token)) this.#check(runs, token);
   }
 
+  /** A resolver that hung once must not keep a token from ever being asked for again. */
+  #giveUp(): void {
+    for (const [token, asked] of this.#asked) {
+      if (++asked.sweeps <= PATIENCE) continue;
+      asked.wait.cancel();
+      this.#asked.delete(token);
+    }
+  }
+
   #check(runs: Runs, token: string | undefined): void {
-    const run = runs.lookup(token);
+    let run: ReturnType<Runs["lookup"]>;
+    try {
+      run = runs.lookup(token);
+    } catch {
+      // A resolver that fails says nothing about the run; requests are refused meanwhile.
+      return;
+    }
     if (!(run instanceof Promise)) {
       this.#judge(token, run);
       return;
     }
-    this.#asked.add(token);
-    suspend(
+    const wait = suspend(
       run,
       (found) => {
         this.#asked.delete(token);
         this.#judge(token, found);
       },
-      // A resolver that fails says nothing about the run; requests are refused meanwhile.
+      // As above.
       () => this.#asked.delete(token),
     );
+    this.#asked.set(token, { wait, sweeps: 0 });
   }
 
   #judge(token: string | undefined, run: RunContext | undefined): void {

@@ -5,8 +5,10 @@
 import { ProxyError } from "../values/errors.ts";
 import type { RunContext } from "./run-context.ts";
 
-/** Undefined for a token that selects nothing. */
-export type Resolver<T extends object> = (token: string) => T | undefined | Promise<T | undefined>;
+/** Undefined or null for a token that selects nothing. */
+export type Resolver<T extends object> = (
+  token: string,
+) => T | null | undefined | Promise<T | null | undefined>;
 
 export class ResolvedRuns<T extends object> {
   /** A token is what selects a run. */
@@ -25,35 +27,42 @@ export class ResolvedRuns<T extends object> {
   lookup(token: string | undefined): RunContext | undefined | Promise<RunContext | undefined> {
     // An empty token is one that could not be read.
     if (token === undefined || token === "") return undefined;
-    let answer: ReturnType<Resolver<T>>;
+    let answer: unknown;
     try {
       answer = this.#resolve(token);
+      // Also the promises of others, which are none of the runtime's own.
+      if (isThenable(answer)) answer = Promise.resolve(answer);
     } catch (error) {
       throw unresolved(error);
     }
     if (!(answer instanceof Promise)) return this.#runOf(answer);
     return answer.then(
-      (data) => this.#runOf(data),
+      (data: unknown) => this.#runOf(data),
       (error: unknown) => {
         throw unresolved(error);
       },
     );
   }
 
-  #runOf(data: T | undefined): RunContext | undefined {
-    // Null is what a look-up in a map of another language's making gives.
+  #runOf(data: unknown): RunContext | undefined {
+    // Null is what a database gives for what it does not have.
     if (data === undefined || data === null) return undefined;
-    let run = this.#compiled.get(data);
-    if (run === undefined) {
-      try {
-        run = this.#compile(data);
-      } catch (error) {
-        throw unresolved(error);
-      }
-      this.#compiled.set(data, run);
+    try {
+      // The type says that it is an object; a program without types may say otherwise.
+      if (typeof data !== "object") throw new Error("expected an object or undefined");
+      const known = this.#compiled.get(data as T);
+      if (known !== undefined) return known;
+      const run = this.#compile(data as T);
+      this.#compiled.set(data as T, run);
+      return run;
+    } catch (error) {
+      throw unresolved(error);
     }
-    return run;
   }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
 function unresolved(cause: unknown): ProxyError {
