@@ -4,7 +4,8 @@
 export { CA, type GeneratedCert } from "./api/ca.ts";
 export { openCredentialStore } from "./api/credential-store.ts";
 export { filterHeaders } from "./api/header-filter.ts";
-export { MoatProxy as Proxy } from "./api/proxy.ts";
+// Twice: in a file that imports it as Proxy, the global of that name is hidden, and some linters object.
+export { MoatProxy, MoatProxy as Proxy } from "./api/proxy.ts";
 export type { RequestLogData, RequestLogger } from "./api/request-logger.ts";
 export { Server, type ServerOptions } from "./api/server.ts";
 export type {
