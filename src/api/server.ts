@@ -41,6 +41,7 @@ interface Started {
 export class Server implements AsyncDisposable {
   readonly #proxy: MoatProxy;
   readonly #options: ServerOptions;
+  readonly #log = stderrLog();
   #host = "127.0.0.1";
   #port = 0;
   #engine: Engine | undefined;
@@ -80,7 +81,7 @@ export class Server implements AsyncDisposable {
     const surroundings = new Surroundings();
     const started = this.#settle(surroundings);
     const first = this.#plan(this.#proxy.snapshot(), started);
-    const log = stderrLog();
+    const log = this.#log;
     const engine = new Engine(
       {
         listen: { ...started.limits, host: this.#host, port: this.#port, proxyProtocol: false },
@@ -103,13 +104,17 @@ export class Server implements AsyncDisposable {
     });
   }
 
-  /** @param drainMs how long what runs may go on; default 5 s */
-  async stop(drainMs = DEFAULT_LIMITS.drainMs): Promise<void> {
+  /** @param drainMs how long what runs may go on; default `limits.drainMs`, which is 5 s where nothing is said */
+  async stop(drainMs = this.#options.limits?.drainMs ?? DEFAULT_LIMITS.drainMs): Promise<void> {
     const engine = this.#engine;
+    const unwatch = this.#unwatch;
     this.#engine = undefined;
-    this.#unwatch?.();
     this.#unwatch = undefined;
     await engine?.stop(drainMs);
+    // Until here what still ran saw every change, a token that is taken away above all.
+    unwatch?.();
+    // The program may end now, and with it what waits to be written.
+    this.#log.flush();
   }
 
   /** `host:port`, once started. */
