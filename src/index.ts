@@ -1,5 +1,5 @@
 // The library's public face: the operations of the reference package under their own names, and nothing else.
-// Re-exports only; docs/reference-parity.md says what stands for what.
+// Re-exports only; docs/reference-parity.md says what stands for what. Programs see its types in types/index.d.ts.
 
 export { CA, type GeneratedCert } from "./api/ca.ts";
 export { openCredentialStore } from "./api/credential-store.ts";
@@ -23,11 +23,13 @@ export type {
   TokenSubstitution,
   TransformerSpec,
 } from "./api/types.ts";
-export type { ManagedCredentialStore, StoredCredential } from "./credentials/store.ts";
+export type { Limits } from "./config/config.ts";
+export type { ManagedCredentialStore, StoredCredential, StoreEntry } from "./credentials/store.ts";
 export {
   hostsForGrant as getHostsForGrant,
   registerGrantHosts,
 } from "./policy/grants.ts";
 export { type HostPattern, matchesHost, parseHostPattern } from "./policy/host-pattern.ts";
 export { MAX_BODY_SIZE as maxBodySize } from "./proxy/message-capture.ts";
+export type { Authority } from "./values/authority.ts";
 export { Secret } from "./values/secret.ts";
