@@ -14,17 +14,13 @@ export function filterHeaders(
   injectedHeaderName: string,
 ): Record<string, string> {
   const injected = authInjected ? injectedHeaderName.toLowerCase() : undefined;
-  const names = new Map<string, string>();
-  // A client may name a field as it likes, `__proto__` too.
-  const filtered = new Map<string, string>();
+  const filtered = new Map<string, [name: string, value: string]>();
   for (const [name, value] of headers) {
     const key = name.toLowerCase();
     if (key.startsWith("proxy-")) continue;
-    const first = names.get(key) ?? name;
-    names.set(key, first);
-    const before = filtered.get(first);
-    if (key === injected) filtered.set(first, REDACTED);
-    else filtered.set(first, before === undefined ? value : `${before}, ${value}`);
+    const [first, before] = filtered.get(key) ?? [name];
+    if (key === injected) filtered.set(key, [first, REDACTED]);
+    else filtered.set(key, [first, before === undefined ? value : `${before}, ${value}`]);
   }
-  return Object.fromEntries(filtered);
+  return Object.fromEntries(filtered.values());
 }

@@ -1,5 +1,6 @@
 // The library's proxy: settings under the names of the reference package, each checked when it is set. There is no
-// mutable run behind them: a change makes the next request see a run that is compiled anew. Reference: `Proxy`.
+// mutable run behind them: a change makes the next request see a run that is compiled anew, and a change that a server
+// cannot follow is no change. Reference: `Proxy`.
 
 import { randomBytes } from "node:crypto";
 import { PathSeal } from "../proxy/local/path-seal.ts";
@@ -9,19 +10,20 @@ import { parseRelayTarget, type RelayTarget } from "../run/relay-target.ts";
 import { ResolvedRuns } from "../run/resolved-runs.ts";
 import { compileRun, type LocalHandler, type RunContext } from "../run/run-context.ts";
 import { Secret } from "../values/secret.ts";
-import type { CA } from "./ca.ts";
+import { CA } from "./ca.ts";
+import { type HostSettings, hostKey, NO_SETTINGS, type ProxySettings, withEntry } from "./proxy-settings.ts";
 import type { RequestLogger } from "./request-logger.ts";
 import { runSettings } from "./run-settings.ts";
+import { checkFunction, checkParts, checkRun, checkStore, checkText } from "./run-shape.ts";
 import { storeSlots } from "./store-slots.ts";
 import type {
   ContextResolver,
   CredentialHeader,
   CredentialStore,
-  ExtraHeader,
   MCPServerConfig,
   NetworkPolicyName,
+  ResolvedContext,
   RunContextData,
-  TokenSubstitution,
   TransformerSpec,
 } from "./types.ts";
 
@@ -32,38 +34,32 @@ export interface ProxySnapshot {
   /** Named by the operator: they may lie on the proxy's own host. */
   readonly namedTargets: readonly RelayTarget[];
   readonly awsHandler: LocalHandler | undefined;
+  readonly logger: RequestLogger | undefined;
   readonly seal: PathSeal;
 }
 
-type Lists<T> = Readonly<Record<string, readonly T[]>>;
-
-/** The default run's data, with every host's entries in a list. */
-interface Settings {
-  readonly credentials: Lists<CredentialHeader>;
-  readonly extraHeaders: Lists<ExtraHeader>;
-  readonly removeHeaders: Lists<string>;
-  readonly tokenSubstitutions: Lists<TokenSubstitution>;
-  readonly responseTransformers: Lists<TransformerSpec>;
-  readonly mcpServers: readonly MCPServerConfig[];
-  readonly policy: NetworkPolicyName;
-  readonly allowedHosts: readonly string[];
-  readonly grants: readonly string[];
+/** Everything that was set: replaced whole, or not at all. */
+interface State {
+  readonly settings: ProxySettings;
+  readonly relays: ReadonlyMap<string, RelayTarget>;
+  readonly token: Secret | undefined;
+  readonly resolver: ContextResolver | undefined;
+  readonly store: CredentialStore | undefined;
+  readonly awsHandler: LocalHandler | undefined;
+  readonly logger: RequestLogger | undefined;
 }
 
+/** A server that runs: throws when it cannot go on with what comes, else returns what makes it do so. */
+export type Watcher = (next: ProxySnapshot) => () => void;
+
 export class MoatProxy {
-  #settings: Settings = {
-    ...{ credentials: {}, extraHeaders: {}, removeHeaders: {}, tokenSubstitutions: {} },
-    ...{ responseTransformers: {}, mcpServers: [], policy: "permissive", allowedHosts: [], grants: [] },
-  };
-  readonly #relays = new Map<string, RelayTarget>();
   readonly #seal = new PathSeal(randomBytes(32));
-  readonly #watchers = new Set<() => void>();
-  #token: Secret | undefined;
-  #resolver: ContextResolver | undefined;
-  #store: CredentialStore | undefined;
-  #awsHandler: LocalHandler | undefined;
+  readonly #watchers = new Set<Watcher>();
+  #state: State = {
+    ...{ settings: NO_SETTINGS, relays: new Map(), token: undefined, resolver: undefined },
+    ...{ store: undefined, awsHandler: undefined, logger: undefined },
+  };
   #ca: CA | undefined;
-  #logger: RequestLogger | undefined;
   #snapshot: ProxySnapshot | undefined;
 
   /** Adds a field to requests for a host; appended with a comma to what the client sent. @throws Error */
@@ -76,10 +72,12 @@ export class MoatProxy {
    * @throws Error for a bad name or URL, or a name that is taken
    */
   addRelay(name: string, targetURL: string): void {
+    checkText("relay: name", name);
+    checkText(`relay ${JSON.stringify(name)}: URL`, targetURL);
     const target = parseRelayTarget("relay", name, targetURL);
-    if (this.#relays.has(name)) throw new Error(`relay ${JSON.stringify(name)}: the name is taken`);
-    this.#relays.set(name, target);
-    this.#changed();
+    const { relays } = this.#state;
+    if (relays.has(name)) throw new Error(`relay ${JSON.stringify(name)}: the name is taken`);
+    this.#change({ relays: new Map([...relays, [name, target]]) });
   }
 
   /** Asked in the order of registration; the first that answers wins. @throws Error */
@@ -93,34 +91,34 @@ export class MoatProxy {
   }
 
   /** What the resolver answers to a token; undefined without a resolver. */
-  resolveContext(token: string): RunContextData | undefined | Promise<RunContextData | undefined> {
-    return this.#resolver?.(token);
+  resolveContext(token: string): ResolvedContext | Promise<ResolvedContext> {
+    return this.#state.resolver?.(token);
   }
 
   /** Answers `GET /_aws/credentials` where the run has no handler of its own. */
   setAWSHandler(handler: LocalHandler | undefined): void {
-    this.#awsHandler = handler;
-    this.#changed();
+    checkFunction("AWS handler", handler);
+    this.#change({ awsHandler: handler });
   }
 
   /** What clients must present; undefined: nothing. A context resolver takes its place. @throws Error when empty */
   setAuthToken(token: string | undefined): void {
-    if (token !== undefined && !/^[\x21-\x7e]{1,512}$/.test(token)) {
+    if (token !== undefined && (typeof token !== "string" || !TOKEN.test(token))) {
       throw new Error("auth token: expected 1 to 512 visible ASCII characters without spaces");
     }
-    this.#token = token === undefined ? undefined : new Secret(token);
-    this.#changed();
+    this.#change({ token: token === undefined ? undefined : new Secret(token) });
   }
 
   /** Without a CA every CONNECT is an opaque tunnel. Takes effect with the next start of a server. */
   setCA(ca: CA | undefined): void {
+    if (ca !== undefined && !(ca instanceof CA)) throw new Error("CA: expected one that CA.open() gave");
     this.#ca = ca;
   }
 
   /** From here on tokens select runs, and nothing else is accepted. Undefined: one run for all again. */
   setContextResolver(resolver: ContextResolver | undefined): void {
-    this.#resolver = resolver;
-    this.#changed();
+    checkFunction("context resolver", resolver);
+    this.#change({ resolver });
   }
 
   /** @param authHeader the whole value of Authorization, scheme included. @throws Error */
@@ -141,21 +139,20 @@ export class MoatProxy {
 
   /** Where grants of MCP servers are looked for that no credential has. */
   setCredentialStore(store: CredentialStore | undefined): void {
-    this.#store = store;
-    this.#changed();
+    checkStore("credential store", store);
+    this.#change({ store });
   }
 
   /** Called for each request after its end. */
   setLogger(logger: RequestLogger | undefined): void {
-    this.#logger = logger;
-    this.#changed();
+    checkFunction("request logger", logger);
+    this.#change({ logger });
   }
 
   /** Replaces all of them. @throws Error */
   setMCPServers(servers: readonly MCPServerConfig[]): void {
-    this.#try({ mcpServers: servers });
-    this.#settings = { ...this.#settings, mcpServers: [...servers] };
-    this.#changed();
+    if (servers === undefined) throw new Error("MCP servers: expected a list");
+    this.#set({ mcpServers: servers });
   }
 
   /**
@@ -168,13 +165,8 @@ export class MoatProxy {
     allows: readonly string[] = [],
     grants: readonly string[] = [],
   ): void {
-    if (policy !== "strict" && policy !== "permissive") {
-      throw new Error(`network policy ${JSON.stringify(policy)}: expected strict or permissive`);
-    }
-    const change = { policy, allowedHosts: [...allows], grants: [...grants] };
-    this.#try(change);
-    this.#settings = { ...this.#settings, ...change };
-    this.#changed();
+    if (policy === undefined) throw new Error("network policy: expected strict or permissive");
+    this.#set({ policy, allowedHosts: allows, grants });
   }
 
   /** Replaces the substitution of the same host and placeholder. @throws Error */
@@ -189,74 +181,73 @@ export class MoatProxy {
 
   /** @internal */
   get logger(): RequestLogger | undefined {
-    return this.#logger;
+    return this.#state.logger;
   }
 
-  /** @internal Told of every change; returns what ends that. */
-  watch(onChange: () => void): () => void {
-    this.#watchers.add(onChange);
-    return () => this.#watchers.delete(onChange);
+  /** @internal Asked before every change; returns what ends that. */
+  watch(watcher: Watcher): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
   }
 
   /** @internal Compiled when it is asked for, however many settings came before. */
   snapshot(): ProxySnapshot {
-    this.#snapshot ??= this.#compile();
+    this.#snapshot ??= this.#compile(this.#state);
     return this.#snapshot;
   }
 
-  #compile(): ProxySnapshot {
-    const run = this.#compileRun({ ...this.#settings, runID: "" });
-    const resolver = this.#resolver;
+  #compile(state: State): ProxySnapshot {
+    const { relays, awsHandler, resolver, store, logger } = state;
+    const run = compileOwnRun(state.settings, store);
     return {
       runs:
         resolver === undefined
-          ? new DefaultRun(run, this.#token)
-          : new ResolvedRuns(resolver, (data) => this.#compileRun(checkedRun(data))),
-      relays: new Map(this.#relays),
-      namedTargets: [...this.#relays.values(), ...run.mcpServers.values()],
-      awsHandler: this.#awsHandler,
-      seal: this.#seal,
+          ? new DefaultRun(run, state.token)
+          : new ResolvedRuns(resolver, (data) => compileAnswer(data, store)),
+      namedTargets: [...relays.values(), ...run.mcpServers.values()],
+      ...{ relays, awsHandler, logger, seal: this.#seal },
     };
   }
 
-  #compileRun(data: RunContextData): RunContext {
-    const settings = runSettings(data, ({ credStore }) => storeSlots(credStore ?? this.#store));
-    return compileRun(data.runID === "" ? { ...settings, runId: undefined } : settings);
+  #add<K extends keyof HostSettings>(kind: K, host: string, entry: HostSettings[K][string][number]): void {
+    const key = hostKey(host);
+    // By itself first: a mistake is thrown where it is made, and costs no more the more there is.
+    compileOwnRun({ [kind]: { [key]: [entry] } }, undefined);
+    this.#change({ settings: withEntry(this.#state.settings, kind, key, entry) });
   }
 
-  #add<
-    K extends
-      | "credentials"
-      | "extraHeaders"
-      | "removeHeaders"
-      | "tokenSubstitutions"
-      | "responseTransformers",
-  >(kind: K, host: string, item: Settings[K][string][number]): void {
-    const change = { [kind]: { [host]: [item] } };
-    this.#try(change);
-    const lists: Lists<unknown> = this.#settings[kind];
-    const list = [...(Object.hasOwn(lists, host) ? (lists[host] ?? []) : []), item];
-    this.#settings = { ...this.#settings, [kind]: { ...lists, [host]: list } };
-    this.#changed();
+  /** @throws Error of one line; then nothing has changed */
+  #set(change: Partial<ProxySettings>): void {
+    compileOwnRun(change, undefined);
+    const copies = Object.entries(change).map(([key, value]) => [
+      key,
+      Array.isArray(value) ? [...value] : value,
+    ]);
+    this.#change({ settings: { ...this.#state.settings, ...Object.fromEntries(copies) } });
   }
 
-  /** A change by itself: a mistake is thrown where it is made, and changes nothing. */
-  #try(change: Partial<RunContextData>): void {
-    this.#compileRun({ runID: "", ...change });
-  }
-
-  #changed(): void {
-    this.#snapshot = undefined;
-    for (const watcher of this.#watchers) watcher();
+  /** All servers are asked first: what one of them refuses, none of them gets. */
+  #change(change: Partial<State>): void {
+    const state = { ...this.#state, ...change };
+    // Before a server runs nobody needs the whole; it is compiled once, at the start.
+    const snapshot = this.#watchers.size === 0 ? undefined : this.#compile(state);
+    const commits = snapshot === undefined ? [] : [...this.#watchers].map((prepare) => prepare(snapshot));
+    this.#state = state;
+    this.#snapshot = snapshot;
+    for (const commit of commits) commit();
   }
 }
 
-/**
- * A resolver that looks tokens up in an object finds something for `constructor` and `__proto__` too, and what is none
- * of its runs would be one that may do much: without a runID it is no run.
- * @throws Error
- */
-function checkedRun(data: RunContextData): RunContextData {
-  if (typeof data === "object" && typeof data.runID === "string") return data;
-  throw new Error("the context resolver answered with something that is no run: it has no runID");
+function compileOwnRun(settings: Partial<ProxySettings>, store: CredentialStore | undefined): RunContext {
+  checkParts(settings);
+  const compiled = runSettings({ ...settings, runID: "" }, () => storeSlots(store));
+  return compileRun({ ...compiled, runId: undefined });
 }
+
+function compileAnswer(data: RunContextData, store: CredentialStore | undefined): RunContext {
+  checkRun(data);
+  return compileRun(runSettings(data, ({ credStore }) => storeSlots(credStore ?? store)));
+}
+
+/** As it fits into Proxy-Authorization; without spaces, so that no reader cuts it. */
+const TOKEN = /^[\x21-\x7e]{1,512}$/;

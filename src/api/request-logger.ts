@@ -10,7 +10,7 @@ import type { RequestRecord } from "../proxy/record.ts";
 export interface RequestLogData {
   readonly requestID: string;
   readonly method: string;
-  /** As the client asked, placeholders in it, tokens of relays hidden. */
+  /** As the client asked, placeholders in it, tokens of relays hidden; a host in its canonical form. */
   readonly url: string;
   /** Sent to the client; 0 when it left before one was sent. */
   readonly statusCode: number;
@@ -35,14 +35,16 @@ export interface RequestLogData {
   readonly denied: boolean;
 }
 
-/** Called once for each request, after its end. */
-export type RequestLogger = (data: RequestLogData) => void | Promise<void>;
+/** Called once for each request, after its end. What it returns is not waited for; what it throws is told on stderr. */
+export type RequestLogger = (data: RequestLogData) => unknown;
 
 const REDACTED = "[REDACTED]";
 
 export function requestLogData(record: RequestRecord): RequestLogData {
   const { message } = record;
-  const injected = new Set(record.injectedHeaders.map((name) => name.toLowerCase()));
+  const hidden = new Set(record.injectedHeaders.map((name) => name.toLowerCase()));
+  // There it is the proxy's own token.
+  if (record.proxyType === "aws") hidden.add("authorization");
   const reason = record.error ?? record.denyReason;
   return {
     requestID: record.requestId,
@@ -51,7 +53,7 @@ export function requestLogData(record: RequestRecord): RequestLogData {
     statusCode: record.status,
     duration: record.durationMs,
     err: reason === undefined ? undefined : new Error(reason),
-    requestHeaders: webHeaders(message?.requestHeaders, message, injected),
+    requestHeaders: webHeaders(message?.requestHeaders, message, hidden),
     responseHeaders: webHeaders(message?.responseHeaders, message, NOTHING),
     requestBody: message?.requestBody,
     responseBody: message?.responseBody,
@@ -67,7 +69,7 @@ export function tellLogger(logger: RequestLogger, record: RequestRecord, log: Lo
   const failed = (error: unknown): void =>
     log.error("the request logger failed", { error: error instanceof Error ? error.message : String(error) });
   try {
-    const told: unknown = logger(requestLogData(record));
+    const told = logger(requestLogData(record));
     if (told !== undefined) Promise.resolve(told).catch(failed);
   } catch (error) {
     failed(error);
@@ -76,27 +78,32 @@ export function tellLogger(logger: RequestLogger, record: RequestRecord, log: Lo
 
 const NOTHING: ReadonlySet<string> = new Set();
 
-/** The scheme is the tunnel's; a CONNECT has only an authority. */
+/** Name of the proxy itself in the URL of a request to it; a request through a relay is one. */
+const SELF = "http://moat-proxy";
+
+/** As the client would write it: with the tunnel's scheme and host. A CONNECT has only an authority. */
 function urlOf({ method, host, path, proxyType, message }: RequestRecord): string {
   if (method === "CONNECT") return host;
   const target = message?.target ?? path;
   const mark = target.indexOf("?");
   const query = mark < 0 ? "" : target.slice(mark);
-  if (proxyType === "http" && /^https?:\/\//i.test(target)) return target;
-  return `${proxyType === "connect" ? "https" : "http"}://${host}${redactPath(path, proxyType)}${query}`;
+  if (proxyType === "connect") return `${message?.scheme ?? "https"}://${host}${path}${query}`;
+  const scheme = /^https?(?=:\/\/)/i.exec(target)?.[0].toLowerCase();
+  const authority = scheme === undefined ? SELF : `${scheme}://${host}`;
+  return `${authority}${scheme === undefined ? redactPath(path, proxyType) : path}${query}`;
 }
 
 function webHeaders(
   list: HeaderList | undefined,
   message: MessageCapture | undefined,
-  injected: ReadonlySet<string>,
+  hidden: ReadonlySet<string>,
 ): Headers {
   const headers = new Headers();
   if (list === undefined || message === undefined) return headers;
   for (let i = 0; i < list.keys.length; i++) {
     const key = list.keys[i] as string; // parallel arrays
     if (key.startsWith("proxy-")) continue;
-    const value = injected.has(key) ? REDACTED : message.shownValue(list.values[i] as string);
+    const value = hidden.has(key) ? REDACTED : message.shownValue(list.values[i] as string);
     headers.append(key, value);
   }
   return headers;

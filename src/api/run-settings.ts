@@ -9,7 +9,13 @@ import type { AnyTransformer, RunSettings } from "../run/run-context.ts";
 import { oauthEndpointWorkaround } from "../transform/oauth-endpoint.ts";
 import { responseScrub } from "../transform/scrub.ts";
 import { Secret } from "../values/secret.ts";
-import type { CredentialHeader, RunContextData, TokenSubstitution, TransformerSpec } from "./types.ts";
+import type {
+  ByHost,
+  CredentialHeader,
+  RunContextData,
+  TokenSubstitution,
+  TransformerSpec,
+} from "./types.ts";
 
 /** Where a missing grant comes from, per store. */
 export type StoreSlotsOf = (data: RunContextData) => StoreSlots;
@@ -77,10 +83,7 @@ function fixedSlot(host: string, value: string): SecretSlot {
 }
 
 /** Rules of every host, in the order in which they were written. */
-function byHost<T, R>(
-  record: Readonly<Record<string, T | readonly T[]>> | undefined,
-  rule: (host: string, item: T) => R,
-): R[] {
+function byHost<T, R>(record: ByHost<T> | undefined, rule: (host: string, item: T) => R): R[] {
   return Object.entries(record ?? {}).flatMap(([host, items]) =>
     // A single one may stand without its list.
     (Array.isArray(items) ? (items as readonly T[]) : [items as T]).map((item) => rule(host, item)),

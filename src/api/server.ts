@@ -1,15 +1,20 @@
 // The library's server: a proxy on a port. Changes of the proxy take effect with the next request, in open tunnels too.
 // Reference: `Server`.
 
+import { isIPv4 } from "node:net";
 import { Engine, type Plan } from "../app/engine.ts";
 import { Surroundings } from "../app/surroundings.ts";
 import { DEFAULT_LIMITS, type Limits } from "../config/config.ts";
 import { checkLlhttp } from "../http1/llhttp.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
+import type { DialOptions } from "../net/dial.ts";
 import { LocalEndpoints } from "../proxy/local/local.ts";
+import type { RelayTarget } from "../run/relay-target.ts";
 import { canonicalHost } from "../values/authority.ts";
+import type { CA } from "./ca.ts";
 import type { MoatProxy, ProxySnapshot } from "./proxy.ts";
 import { tellLogger } from "./request-logger.ts";
+import { serverLimits } from "./server-limits.ts";
 
 export interface ServerOptions {
   /** Addresses and CIDRs exempt from the built-in list of refused destinations. Default none. */
@@ -24,9 +29,19 @@ export interface ServerOptions {
   readonly limits?: Partial<Limits>;
 }
 
+/** What is fixed from start() on. */
+interface Started {
+  readonly ca: CA | undefined;
+  readonly limits: Limits;
+  readonly localHosts: readonly string[];
+  /** The way to upstreams; the same value while the proxy names the same relays and MCP servers. */
+  readonly dial: (namedTargets: readonly RelayTarget[]) => DialOptions;
+}
+
 export class Server implements AsyncDisposable {
   readonly #proxy: MoatProxy;
   readonly #options: ServerOptions;
+  readonly #log = stderrLog();
   #host = "127.0.0.1";
   #port = 0;
   #engine: Engine | undefined;
@@ -64,16 +79,14 @@ export class Server implements AsyncDisposable {
     this.#refuseOnceStarted();
     checkLlhttp();
     const surroundings = new Surroundings();
-    const limits = { ...DEFAULT_LIMITS, ...this.#options.limits };
-    const plan = (): Plan => this.#plan(this.#proxy.snapshot(), surroundings, limits);
-    const first = plan();
-    this.#refuseOpenBind(first);
-    const log = stderrLog();
+    const started = this.#settle(surroundings);
+    const first = this.#plan(this.#proxy.snapshot(), started);
+    const log = this.#log;
     const engine = new Engine(
       {
-        listen: { ...limits, host: this.#host, port: this.#port, proxyProtocol: false },
+        listen: { ...started.limits, host: this.#host, port: this.#port, proxyProtocol: false },
         surroundings,
-        ca: this.#proxy.ca?.authority,
+        ca: started.ca?.authority,
         records: {
           write: (record) => {
             if (this.#proxy.logger !== undefined) tellLogger(this.#proxy.logger, record, log);
@@ -85,19 +98,23 @@ export class Server implements AsyncDisposable {
     );
     engine.start();
     this.#engine = engine;
-    this.#unwatch = this.#proxy.watch(() => {
-      const next = plan();
-      this.#refuseOpenBind(next);
-      engine.use(next);
+    this.#unwatch = this.#proxy.watch((snapshot) => {
+      const plan = this.#plan(snapshot, started);
+      return () => engine.use(plan);
     });
   }
 
-  /** @param drainMs how long what runs may go on; default 5 s */
-  async stop(drainMs = DEFAULT_LIMITS.drainMs): Promise<void> {
+  /** @param drainMs how long what runs may go on; default `limits.drainMs`, which is 5 s where nothing is said */
+  async stop(drainMs = this.#options.limits?.drainMs ?? DEFAULT_LIMITS.drainMs): Promise<void> {
     const engine = this.#engine;
+    const unwatch = this.#unwatch;
     this.#engine = undefined;
-    this.#unwatch?.();
+    this.#unwatch = undefined;
     await engine?.stop(drainMs);
+    // Until here what still ran saw every change, a token that is taken away above all.
+    unwatch?.();
+    // The program may end now, and with it what waits to be written.
+    this.#log.flush();
   }
 
   /** `host:port`, once started. */
@@ -114,36 +131,53 @@ export class Server implements AsyncDisposable {
     await this.stop(0);
   }
 
-  #plan(snapshot: ProxySnapshot, surroundings: Surroundings, limits: Limits): Plan {
-    const { runs, relays, namedTargets, awsHandler, seal } = snapshot;
+  /** @throws Error of one line: a limit, a name, an address or a file */
+  #settle(surroundings: Surroundings): Started {
     const { allowIPs = [], upstreamCA, localHosts = [] } = this.#options;
+    const limits = serverLimits(this.#options.limits ?? {});
+    // Files are read and addresses parsed once: a setter must not fail because a file has gone meanwhile.
+    let options = surroundings.dialOptions({
+      ...{ allowIps: allowIPs, namedTargets: new Set(), upstreamCa: upstreamCA, systemRoots: false },
+      ...{ clientCertificate: undefined, upstreamProxy: undefined },
+      ...{ dialMs: limits.dialMs, tlsMs: limits.upstreamTlsMs },
+    });
+    let known = "";
+    return {
+      ca: this.#proxy.ca,
+      limits,
+      localHosts: localHosts.map(localHost),
+      dial: (namedTargets) => {
+        const keys = new Set(namedTargets.map(({ key }) => key));
+        const now = [...keys].sort().join(" ");
+        if (now !== known) options = { ...options, destinations: surroundings.destinations(allowIPs, keys) };
+        known = now;
+        return options;
+      },
+    };
+  }
+
+  /** @throws Error when it would be open to everybody */
+  #plan(snapshot: ProxySnapshot, { ca, limits, localHosts, dial }: Started): Plan {
+    const { runs, relays, namedTargets, awsHandler, logger, seal } = snapshot;
+    if (!runs.authRequired) this.#refuseOpenBind();
     return {
       session: {
         runs,
         limits,
         local: new LocalEndpoints({
           ...{ localHosts, allowedOrigins: [], relays, awsHandler, seal },
-          caPem: this.#proxy.ca?.certPem,
+          caPem: ca?.certPem,
         }),
         plainPorts: new Set([80]),
-        detail: { captureHeaders: [], query: false, messages: this.#proxy.logger !== undefined },
+        detail: { captureHeaders: [], query: false, messages: logger !== undefined },
       },
-      dial: surroundings.dialOptions({
-        allowIps: allowIPs,
-        namedTargets: new Set(namedTargets.map(({ key }) => key)),
-        upstreamCa: upstreamCA,
-        systemRoots: false,
-        clientCertificate: undefined,
-        upstreamProxy: undefined,
-        dialMs: limits.dialMs,
-        tlsMs: limits.upstreamTlsMs,
-      }),
+      dial: dial(namedTargets),
     };
   }
 
   /** Everybody who reaches the address could use the credentials. */
-  #refuseOpenBind({ session }: Plan): void {
-    if (session.runs.authRequired || isLoopback(this.#host) || this.#options.allowOpenBind === true) return;
+  #refuseOpenBind(): void {
+    if (isLoopback(this.#host) || this.#options.allowOpenBind === true) return;
     throw new Error(
       `bind address ${this.#host} can be reached by others: set an auth token or a context resolver first, or allowOpenBind`,
     );
@@ -155,9 +189,15 @@ export class Server implements AsyncDisposable {
 }
 
 function isLoopback(host: string): boolean {
-  // A name may begin like an address.
-  const { kind } = canonicalHost(host);
-  return host === "localhost" || host === "::1" || (kind === "ipv4" && host.startsWith("127."));
+  return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
+}
+
+function localHost(name: string): string {
+  try {
+    return canonicalHost(name).host;
+  } catch {
+    throw new Error(`local host ${JSON.stringify(name)}: expected a host name or an IP address`);
+  }
 }
 
 /** What has no other place: bugs of ours, and a logger that throws. */

@@ -47,19 +47,22 @@ export type TransformerSpec = ResponseTransformer | "oauth-endpoint-workaround" 
 
 export type NetworkPolicyName = "strict" | "permissive";
 
+/** One or several for each host pattern. */
+export type ByHost<T> = Readonly<Record<string, T | readonly T[]>>;
+
 /**
  * Everything that one token may do. Keys of the records are host patterns: `api.example.com`, `*.example.com`,
  * `api.example.com:8443`. Reference: `RunContextData`. It is read once: to change a run, answer with a new value.
  */
 export interface RunContextData {
-  /** Names the run in logs. */
+  /** Names the run in logs; not empty. */
   readonly runID: string;
-  readonly credentials?: Readonly<Record<string, CredentialHeader | readonly CredentialHeader[]>>;
-  readonly extraHeaders?: Readonly<Record<string, readonly ExtraHeader[]>>;
-  /** Field names by host. */
-  readonly removeHeaders?: Readonly<Record<string, readonly string[]>>;
-  readonly tokenSubstitutions?: Readonly<Record<string, TokenSubstitution | readonly TokenSubstitution[]>>;
-  readonly responseTransformers?: Readonly<Record<string, readonly TransformerSpec[]>>;
+  readonly credentials?: ByHost<CredentialHeader>;
+  readonly extraHeaders?: ByHost<ExtraHeader>;
+  /** Field names. */
+  readonly removeHeaders?: ByHost<string>;
+  readonly tokenSubstitutions?: ByHost<TokenSubstitution>;
+  readonly responseTransformers?: ByHost<TransformerSpec>;
   readonly mcpServers?: readonly MCPServerConfig[];
   /** Default `permissive`, as in the reference. */
   readonly policy?: NetworkPolicyName;
@@ -73,7 +76,11 @@ export interface RunContextData {
   readonly credStore?: CredentialStore;
 }
 
-/** Selects the run of a proxy token, now or later. Reference: `ContextResolver`. */
-export type ContextResolver = (
-  token: string,
-) => RunContextData | undefined | Promise<RunContextData | undefined>;
+/** Undefined or null: the token selects nothing. */
+export type ResolvedContext = RunContextData | null | undefined;
+
+/**
+ * Selects the run of a proxy token, now or later, for every request. The same object is the same run, which keeps its
+ * upstream connections; a new object is a new run, even when it says the same. Reference: `ContextResolver`.
+ */
+export type ContextResolver = (token: string) => ResolvedContext | Promise<ResolvedContext>;

@@ -37,16 +37,17 @@ export class Surroundings {
   dialOptions(settings: DialSettings): DialOptions {
     const { clientCertificate, upstreamProxy, dialMs, tlsMs } = settings;
     return {
-      destinations: new DestinationPolicy({
-        allowIps: settings.allowIps,
-        namedTargets: settings.namedTargets,
-        ownAddresses: () => this.#addresses.current(),
-        ownPorts: this.ownPorts,
-      }),
+      destinations: this.destinations(settings.allowIps, settings.namedTargets),
       roots: upstreamRoots({ file: settings.upstreamCa, system: settings.systemRoots }),
       ...{ clientCertificate, upstreamProxy, dialMs, tlsMs },
       attempts: this.#attempts,
     };
+  }
+
+  /** Which addresses may be dialled. @throws Error of one line: a bad address */
+  destinations(allowIps: readonly string[], namedTargets: ReadonlySet<string>): DestinationPolicy {
+    const ownAddresses = (): readonly string[] => this.#addresses.current();
+    return new DestinationPolicy({ allowIps, namedTargets, ownAddresses, ownPorts: this.ownPorts });
   }
 
   /** Looks at the machine's addresses from time to time. */

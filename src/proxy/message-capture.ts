@@ -16,6 +16,8 @@ const TEXT =
 export class MessageCapture {
   /** Request target as the client sent it. */
   readonly target: string;
+  /** Of what the request's tunnel carries. */
+  scheme: "http" | "https" = "https";
   /** As the client sent them. */
   readonly requestHeaders: HeaderList;
   /** As the client got them; undefined before. */

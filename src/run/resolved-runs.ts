@@ -5,8 +5,10 @@
 import { ProxyError } from "../values/errors.ts";
 import type { RunContext } from "./run-context.ts";
 
-/** Undefined for a token that selects nothing. */
-export type Resolver<T extends object> = (token: string) => T | undefined | PromiseLike<T | undefined>;
+/** Undefined or null for a token that selects nothing. */
+export type Resolver<T extends object> = (
+  token: string,
+) => T | null | undefined | PromiseLike<T | null | undefined>;
 
 export class ResolvedRuns<T extends object> {
   /** A token is what selects a run. */
@@ -25,9 +27,11 @@ export class ResolvedRuns<T extends object> {
   lookup(token: string | undefined): RunContext | undefined | Promise<RunContext | undefined> {
     // An empty token is one that could not be read.
     if (token === undefined || token === "") return undefined;
-    let answer: ReturnType<Resolver<T>>;
+    let answer: unknown;
     try {
       answer = this.#resolve(token);
+      // Also the promises of others, which are none of the runtime's own.
+      if (isThenable(answer)) answer = Promise.resolve(answer);
     } catch (error) {
       throw unresolved(error);
     }
@@ -35,36 +39,32 @@ export class ResolvedRuns<T extends object> {
     // one of those taken for a run would let every token in.
     if (!isThenable(answer)) return this.#runOf(answer);
     return Promise.resolve(answer).then(
-      (data) => this.#runOf(data),
+      (data: unknown) => this.#runOf(data),
       (error: unknown) => {
         throw unresolved(error);
       },
     );
   }
 
-  #runOf(data: T | undefined): RunContext | undefined {
-    // Null is what a look-up in a map of another language's making gives.
+  #runOf(data: unknown): RunContext | undefined {
+    // Null is what a database gives for what it does not have.
     if (data === undefined || data === null) return undefined;
-    let run = this.#compiled.get(data);
-    if (run === undefined) {
-      try {
-        // A program without types may answer anything; what is no data must not become a run with every default.
-        if (typeof data !== "object") throw new TypeError(`the resolver answered a ${typeof data}`);
-        run = this.#compile(data);
-      } catch (error) {
-        throw unresolved(error);
-      }
-      this.#compiled.set(data, run);
+    try {
+      // The type says that it is an object; a program without types may say otherwise.
+      if (typeof data !== "object") throw new Error("expected an object or undefined");
+      const known = this.#compiled.get(data as T);
+      if (known !== undefined) return known;
+      const run = this.#compile(data as T);
+      this.#compiled.set(data as T, run);
+      return run;
+    } catch (error) {
+      throw unresolved(error);
     }
-    return run;
   }
 }
 
-/** A promise of any make: one taken for the data itself would be a run with every default. */
-function isThenable<T>(answer: T | PromiseLike<T>): answer is PromiseLike<T> {
-  return (
-    typeof answer === "object" && answer !== null && "then" in answer && typeof answer.then === "function"
-  );
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
 function unresolved(cause: unknown): ProxyError {

@@ -1,20 +1,45 @@
-// Fields as a log may show them.
+// Fields for a log: what is hidden, what is dropped, what is joined.
 
-import { expect, test } from "bun:test";
-import { filterHeaders } from "../../src/api/header-filter.ts";
+import { describe, expect, test } from "bun:test";
+import { filterHeaders } from "../../src/index.ts";
+import { SECRET } from "../support/secrets.ts";
 
-test("Proxy-* is left out, what was injected hidden, the rest joined by name as first sent", () => {
-  const sent = [
-    ["X-A", "1"],
+describe("FilterHeaders", () => {
+  const sent: readonly (readonly [string, string])[] = [
+    ["Accept", "text/html"],
+    ["X-Api-Key", SECRET],
+    ["accept", "text/plain"],
     ["Proxy-Authorization", "Bearer t"],
-    ["x-a", "2"],
-    ["X-API-Key", "secret"],
-  ] as const;
-  expect(filterHeaders(sent, true, "x-api-key")).toEqual({ "X-A": "1, 2", "X-API-Key": "[REDACTED]" });
-  expect(filterHeaders(new Headers({ a: "b" }), false, "")).toEqual({ a: "b" });
-});
+    ["proxy-connection", "keep-alive"],
+  ];
 
-test("fields named like properties that every object has are fields like any other", () => {
-  const sent = ["__proto__", "constructor", "toString"].map((name) => [name, "x"] as const);
-  expect(Object.entries(filterHeaders(sent, false, ""))).toEqual(sent.map((field) => [...field]));
+  test("hides the injected field whatever its case, drops Proxy-*, joins the rest under the first name", () => {
+    expect(filterHeaders(sent, true, "x-api-key")).toEqual({
+      Accept: "text/html, text/plain",
+      "X-Api-Key": "[REDACTED]",
+    });
+  });
+
+  test("shows the field when nothing was injected", () => {
+    expect(filterHeaders(sent, false, "x-api-key")["X-Api-Key"]).toBe(SECRET);
+  });
+
+  test("hides every value of a field that came more than once", () => {
+    const twice = [["A", SECRET] as const, ["a", SECRET] as const];
+    expect(filterHeaders(twice, true, "A")).toEqual({ A: "[REDACTED]" });
+  });
+
+  test("takes Headers, and does not change them", () => {
+    const headers = new Headers({ Authorization: `Bearer ${SECRET}`, "X-A": "1" });
+    expect(filterHeaders(headers, true, "Authorization")).toEqual({
+      authorization: "[REDACTED]",
+      "x-a": "1",
+    });
+    expect(headers.get("authorization")).toBe(`Bearer ${SECRET}`);
+  });
+
+  test("a field named like a property of all objects is a field like any other", () => {
+    const filtered = filterHeaders([["__proto__", "1"]], false, "");
+    expect(Object.entries(filtered)).toEqual([["__proto__", "1"]]);
+  });
 });

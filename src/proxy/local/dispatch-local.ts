@@ -63,8 +63,6 @@ function decideRelay(
 ): Decision | Cancellable {
   const { head, record } = current;
   record.proxyType = kind;
-  // Until it is known what of it is a token, and whose.
-  record.path = `/${kind}/[token]`;
   const shown = readProxyToken(head.headers);
   const withToken = deps.runs.authRequired && shown.token === undefined;
   const path = parseRelayPath(kind, head.target, withToken);
