@@ -1,4 +1,4 @@
-// Heads and chunk framing as bytes. Refuses control characters and anything beyond latin1 in what it writes, whoever
+// Heads and chunk framing as latin1 text. Refuses control characters and anything beyond latin1 in what it writes, whoever
 // put it there: the last line of defence against response splitting and header injection. RFC 9112 sections 3 to 7.
 
 import { STATUS_CODES } from "node:http";
@@ -11,18 +11,19 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const TARGET = /^[!-~]+$/;
 /** A field value or reason phrase: latin1 without controls, tab allowed (RFC 9110 section 5.5). */
 const TEXT = /^[\t -~\x80-\xff]*$/;
-const EMPTY = new Uint8Array(0);
-const CRLF = Buffer.from("\r\n", "latin1");
-const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1");
+const CHUNK_END = "\r\n";
+const LAST_CHUNK = "0\r\n\r\n";
 
-export function requestHeadBytes(method: string, target: string, headers: HeaderList): Buffer {
+/** Latin1 text: every character is one byte. */
+export function requestHead(method: string, target: string, headers: HeaderList): string {
   if (!TOKEN.test(method) || !TARGET.test(target)) throw unsafe();
-  return encode(`${method} ${target} HTTP/1.1\r\n`, headers);
+  return section(`${method} ${target} HTTP/1.1\r\n`, headers);
 }
 
-export function responseHeadBytes(status: number, reason: string, headers: HeaderList): Buffer {
+/** Latin1 text: every character is one byte. */
+export function responseHead(status: number, reason: string, headers: HeaderList): string {
   if (!TEXT.test(reason)) throw unsafe();
-  return encode(`HTTP/1.1 ${status} ${reason}\r\n`, headers);
+  return section(`HTTP/1.1 ${status} ${reason}\r\n`, headers);
 }
 
 /** The registered reason phrase, or an empty one. */
@@ -30,24 +31,30 @@ export function reasonPhrase(status: number): string {
   return STATUS_CODES[status] ?? "";
 }
 
-/** One chunk around `span`; a copy, so that it leaves in one write. Nothing for an empty span: that would end the body. */
-export function chunkBytes(span: Uint8Array): Uint8Array {
-  if (span.length === 0) return EMPTY;
-  const size = `${span.length.toString(16)}\r\n`;
-  const out = Buffer.allocUnsafe(size.length + span.length + 2);
-  out.write(size, 0, "latin1");
-  out.set(span, size.length);
-  out.set(CRLF, size.length + span.length);
-  return out;
+/** What takes the pieces of a body; they leave together. */
+export interface PieceQueue {
+  queue(data: Uint8Array | string): void;
 }
 
-/** The end of a chunked body, with its trailer section if there is one. */
-export function lastChunkBytes(trailers: HeaderList | undefined): Uint8Array {
+/** A span of a body, as a chunk of its own if `chunked`. Nothing for an empty span: that would end a chunked body. */
+export function queueSpan(to: PieceQueue, span: Uint8Array, chunked: boolean): void {
+  if (span.length === 0) return;
+  if (!chunked) {
+    to.queue(span);
+    return;
+  }
+  to.queue(`${span.length.toString(16)}\r\n`);
+  to.queue(span);
+  to.queue(CHUNK_END);
+}
+
+/** The end of a chunked body, with its trailer section if there is one; latin1 text. */
+export function lastChunk(trailers: HeaderList | undefined): string {
   if (trailers === undefined || trailers.size === 0) return LAST_CHUNK;
-  return encode("0\r\n", trailers);
+  return section("0\r\n", trailers);
 }
 
-function encode(start: string, headers: HeaderList): Buffer {
+function section(start: string, headers: HeaderList): string {
   const { names, values } = headers;
   let text = start;
   for (let i = 0; i < names.length; i++) {
@@ -56,7 +63,7 @@ function encode(start: string, headers: HeaderList): Buffer {
     if (!TOKEN.test(name) || !TEXT.test(value)) throw unsafe();
     text += `${name}: ${value}\r\n`;
   }
-  return Buffer.from(`${text}\r\n`, "latin1");
+  return `${text}\r\n`;
 }
 
 function unsafe(): ProxyError {

@@ -133,10 +133,10 @@ class StreamWire implements Wire {
     return this.#queued + this.#unsent;
   }
 
-  queue(bytes: Uint8Array): void {
-    if (this.closed || this.#ending || bytes.length === 0) return;
-    this.#queue.push(bytes);
-    this.#queued += bytes.length;
+  queue(data: Uint8Array | string): void {
+    if (this.closed || this.#ending || data.length === 0) return;
+    this.#queue.push(typeof data === "string" ? Buffer.from(data, "latin1") : data);
+    this.#queued += data.length;
   }
 
   flush(): boolean {
@@ -150,8 +150,8 @@ class StreamWire implements Wire {
     return this.closed || this.#unsent === 0;
   }
 
-  write(bytes: Uint8Array): boolean {
-    this.queue(bytes);
+  write(data: Uint8Array | string): boolean {
+    this.queue(data);
     return this.flush();
   }
 

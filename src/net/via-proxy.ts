@@ -5,7 +5,7 @@
 import type { SocketHandler, TLSOptions } from "bun";
 import { HeaderList } from "../http1/headers.ts";
 import { ResponseHeadReader } from "../http1/message-reader.ts";
-import { requestHeadBytes } from "../http1/write-head.ts";
+import { requestHead } from "../http1/write-head.ts";
 import type { Wire, WireHandler } from "../proxy/ports.ts";
 import { ProxyError } from "../values/errors.ts";
 import type { Secret } from "../values/secret.ts";
@@ -45,7 +45,7 @@ export class ProxyWay implements WireHandler {
     const headers = new HeaderList();
     headers.push("Host", to);
     if (authorization !== undefined) headers.push("Proxy-Authorization", authorization.reveal());
-    wire.write(requestHeadBytes("CONNECT", to, headers));
+    wire.write(requestHead("CONNECT", to, headers));
   }
 
   onData(bytes: Uint8Array): void {

@@ -7,8 +7,11 @@ import type { Wire, WireHandler } from "../proxy/ports.ts";
 /** Nobody listens: before a handler is set and after the connection has been given up. */
 export const SILENT: WireHandler = { onData: ignore, onDrain: ignore, onEnd: ignore, onClose: ignore };
 
-/** Queued pieces up to this many bytes are joined to one write: one TLS record, one segment. Copying more costs more. */
-const MAX_JOIN_BYTES = 64 * 1024;
+/**
+ * Queued pieces are joined here to one write: one TLS record, one segment, no buffer of its own. A socket takes what it is
+ * given before write returns, so that all wires share it. What is larger goes by itself: copying more costs more.
+ */
+const SCRATCH = Buffer.allocUnsafeSlow(64 * 1024);
 
 export type WireSocket = Socket<SocketWire>;
 
@@ -21,43 +24,45 @@ export class SocketWire implements Wire {
   closed = false;
   accepted = 0;
   backlog = 0;
-  #queue: Uint8Array[] = [];
+  #queue: (Uint8Array | string)[] = [];
   #paused = false;
   #ending = false;
   #shut = false;
   #unwritable = false;
 
-  queue(bytes: Uint8Array): void {
-    if (this.closed || this.#ending || this.#unwritable || bytes.length === 0) return;
-    this.#queue.push(bytes);
-    this.backlog += bytes.length;
+  queue(data: Uint8Array | string): void {
+    if (this.closed || this.#ending || this.#unwritable || data.length === 0) return;
+    this.#queue.push(data);
+    this.backlog += data.length;
   }
 
   flush(): boolean {
     const { socket } = this;
     if (this.backlog === 0 || this.closed || socket === undefined) return true;
-    if (this.#queue.length > 1) this.#join();
     while (this.#queue.length > 0) {
-      const first = this.#queue[0] as Uint8Array; // the queue is not empty
-      const written = socket.write(first);
+      const { bytes, pieces, size } = groupOf(this.#queue);
+      const written = bytes === undefined ? socket.write(SCRATCH, 0, size) : socket.write(bytes);
       if (written < 0) {
         this.#stopWriting(socket);
         return true;
       }
       this.accepted += written;
       this.backlog -= written;
-      if (written < first.length) {
-        this.#queue[0] = first.subarray(written);
+      if (written < size) {
+        // What the socket did not take is kept apart from the scratch, which others use next.
+        const rest = bytes?.subarray(written) ?? Buffer.from(SCRATCH.subarray(written, size));
+        this.#queue.splice(0, pieces, rest);
         return false;
       }
-      this.#queue.shift();
+      if (pieces === this.#queue.length) this.#queue.length = 0;
+      else this.#queue.splice(0, pieces);
     }
     this.#shutWhenFlushed();
     return true;
   }
 
-  write(bytes: Uint8Array): boolean {
-    this.queue(bytes);
+  write(data: Uint8Array | string): boolean {
+    this.queue(data);
     return this.flush();
   }
 
@@ -125,27 +130,41 @@ export class SocketWire implements Wire {
     this.socket = undefined;
     return socket;
   }
+}
 
-  #join(): void {
-    if (this.backlog <= MAX_JOIN_BYTES) {
-      this.#queue = [Buffer.concat(this.#queue, this.backlog)];
-      return;
-    }
-    const joined: Uint8Array[] = [];
-    let group: Uint8Array[] = [];
-    let size = 0;
-    for (const piece of this.#queue) {
-      if (size + piece.length > MAX_JOIN_BYTES && group.length > 0) {
-        joined.push(Buffer.concat(group, size));
-        group = [];
-        size = 0;
-      }
-      group.push(piece);
-      size += piece.length;
-    }
-    joined.push(group.length === 1 ? (group[0] as Uint8Array) : Buffer.concat(group, size));
-    this.#queue = joined;
+/** The pieces at the head of a queue that leave in one write. */
+interface Group {
+  /** The one piece itself; undefined: the pieces have been put into the scratch. */
+  bytes: Uint8Array | undefined;
+  /** How many pieces, and bytes in all. */
+  pieces: number;
+  size: number;
+}
+
+/** One object for all: it is taken apart before the next one is made. */
+const GROUP: Group = { bytes: undefined, pieces: 0, size: 0 };
+
+function groupOf(queue: readonly (Uint8Array | string)[]): Group {
+  const first = queue[0] as Uint8Array | string; // asked for a queue that is not empty
+  GROUP.pieces = 1;
+  GROUP.size = first.length;
+  const next = queue[1];
+  const alone = next === undefined || first.length + next.length > SCRATCH.length;
+  if (alone && (typeof first !== "string" || first.length > SCRATCH.length)) {
+    GROUP.bytes = typeof first === "string" ? Buffer.from(first, "latin1") : first;
+    return GROUP;
   }
+  GROUP.bytes = undefined;
+  GROUP.pieces = 0;
+  GROUP.size = 0;
+  for (const piece of queue) {
+    if (GROUP.size + piece.length > SCRATCH.length) break;
+    if (typeof piece === "string") SCRATCH.write(piece, GROUP.size, "latin1");
+    else SCRATCH.set(piece, GROUP.size);
+    GROUP.size += piece.length;
+    GROUP.pieces++;
+  }
+  return GROUP;
 }
 
 /** Sees the ciphertext of a socket that carries TLS, and its end. */

@@ -22,12 +22,15 @@ export interface WireHandler {
 /** One established byte connection, plain or TLS: never loses, reorders or duplicates what it was given. */
 export interface Wire {
   handler: WireHandler;
-  /** Takes bytes without sending them yet; what is queued together leaves in one write. */
-  queue(bytes: Uint8Array): void;
+  /**
+   * Takes bytes without sending them yet; what is queued together leaves in one write.
+   * @param data bytes, or text whose every character is one byte (latin1): a head needs no buffer of its own
+   */
+  queue(data: Uint8Array | string): void;
   /** Sends what is queued. False: some of it waits in memory; stop the source until onDrain. */
   flush(): boolean;
   /** queue, then flush. */
-  write(bytes: Uint8Array): boolean;
+  write(data: Uint8Array | string): boolean;
   /** Bytes queued or not yet taken by the socket. */
   readonly backlog: number;
   /** Bytes the socket has taken since the connection opened. */

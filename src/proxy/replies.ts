@@ -2,7 +2,7 @@
 // part of the contract (wire.md). A reply never shows an errno, an address or a secret.
 
 import { HeaderList } from "../http1/headers.ts";
-import { reasonPhrase, responseHeadBytes } from "../http1/write-head.ts";
+import { reasonPhrase, responseHead } from "../http1/write-head.ts";
 import type { ErrorCode, ProxyError } from "../values/errors.ts";
 
 export interface Reply {
@@ -48,7 +48,7 @@ export function replyBytes(reply: Reply, bodyless: boolean, close: boolean): Uin
   headers.push("Content-Length", String(content.length));
   for (const [name, value] of reply.fields) headers.push(name, value);
   if (close) headers.push("Connection", "close");
-  const head = responseHeadBytes(reply.status, reasonPhrase(reply.status), headers);
+  const head = Buffer.from(responseHead(reply.status, reasonPhrase(reply.status), headers), "latin1");
   return bodyless ? head : Buffer.concat([head, content]);
 }
 

@@ -4,7 +4,7 @@
 import { connectionOptions, forwardResponse } from "../http1/forwarding.ts";
 import type { ResponseHead } from "../http1/head.ts";
 import { HeaderList } from "../http1/headers.ts";
-import { reasonPhrase, responseHeadBytes } from "../http1/write-head.ts";
+import { reasonPhrase, responseHead } from "../http1/write-head.ts";
 import type { TransformContext, TransformRequest } from "../transform/body-stage.ts";
 
 /** Statuses that Response makes without a body only. */
@@ -99,6 +99,6 @@ function isSame(a: readonly string[], b: readonly string[]): boolean {
 
 /** What would be refused when it is written is refused now, while there can still be another answer. */
 function writable(head: ResponseHead): ResponseHead {
-  responseHeadBytes(head.status, head.reason, head.headers);
+  responseHead(head.status, head.reason, head.headers);
   return head;
 }

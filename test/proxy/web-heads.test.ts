@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { METHODS } from "node:http";
 import type { ResponseHead } from "../../src/http1/head.ts";
 import { HeaderList } from "../../src/http1/headers.ts";
-import { responseHeadBytes } from "../../src/http1/write-head.ts";
+import { responseHead } from "../../src/http1/write-head.ts";
 import {
   answerHead,
   changedHead,
@@ -36,7 +36,7 @@ function head(status: number, fields: Fields = [], reason = ""): ResponseHead {
 }
 
 function written({ status, reason, headers }: ResponseHead): string[] {
-  return responseHeadBytes(status, reason, headers).toString("latin1").trimEnd().split("\r\n");
+  return responseHead(status, reason, headers).trimEnd().split("\r\n");
 }
 
 describe("the request", () => {

@@ -3,7 +3,7 @@
 
 import type { ResponseHead } from "../../src/http1/head.ts";
 import { HeaderList } from "../../src/http1/headers.ts";
-import { responseHeadBytes } from "../../src/http1/write-head.ts";
+import { responseHead } from "../../src/http1/write-head.ts";
 import type { StageSink, TransformContext, TransformRequest } from "../../src/transform/body-stage.ts";
 import type { ProxyError } from "../../src/values/errors.ts";
 import { within } from "./byte-stream.ts";
@@ -61,7 +61,7 @@ export class AnswerSink implements StageSink {
   get lines(): string[] {
     if (this.head === undefined) return [];
     const { status, reason, headers } = this.head;
-    return responseHeadBytes(status, reason, headers).toString("latin1").trimEnd().split("\r\n");
+    return responseHead(status, reason, headers).trimEnd().split("\r\n");
   }
 
   /** The message for the client and, behind it, what goes to the log. */

@@ -140,7 +140,8 @@ export class FakeWire implements Wire {
 
   // Wire.
 
-  queue(bytes: Uint8Array): void {
+  queue(data: Uint8Array | string): void {
+    const bytes = typeof data === "string" ? Buffer.from(data, "latin1") : data;
     if (bytes.length === 0) return;
     if (this.#ending)
       this.breaches.push(`${this.name}: ${bytes.length} bytes queued behind the FIN are lost`);
@@ -165,8 +166,8 @@ export class FakeWire implements Wire {
     return this.backlog === 0;
   }
 
-  write(bytes: Uint8Array): boolean {
-    this.queue(bytes);
+  write(data: Uint8Array | string): boolean {
+    this.queue(data);
     return this.flush();
   }
 

@@ -4,7 +4,7 @@
 
 import { forwardTrailers } from "../../http1/forwarding.ts";
 import type { HeaderList } from "../../http1/headers.ts";
-import { chunkBytes, lastChunkBytes } from "../../http1/write-head.ts";
+import { lastChunk, queueSpan } from "../../http1/write-head.ts";
 import type { ProxyError } from "../../values/errors.ts";
 import { fetchSecrets } from "../fetch-secrets.ts";
 import type { Cancellable, Clock, DialHandler, Upstream, Upstreams, Wire, WireHandler } from "../ports.ts";
@@ -12,7 +12,7 @@ import { asCredentialFailure, asProxyError, bodyTimeout, upstreamClosed } from "
 import type { SessionLimits } from "../session-deps.ts";
 import { MAX_WAIT_MS, suspend } from "../suspend.ts";
 import type { ExchangeOwner } from "./exchange-owner.ts";
-import { CONTINUE_BYTES, expectsContinue, Gathering } from "./gathering.ts";
+import { CONTINUE_HEAD, expectsContinue, Gathering } from "./gathering.ts";
 import { Lease } from "./lease.ts";
 import { authenticatesConnection } from "./pinning.ts";
 import {
@@ -114,7 +114,7 @@ export class Exchange implements WireHandler, DialHandler {
     else if (wire === undefined) return;
     else {
       this.#bodyStarted = true;
-      wire.queue(this.#request?.framing.kind === "chunked" ? chunkBytes(bytes) : bytes);
+      queueSpan(wire, bytes, this.#request?.framing.kind === "chunked");
     }
     this.#extendDeadline();
   }
@@ -130,7 +130,7 @@ export class Exchange implements WireHandler, DialHandler {
     if (request.framing.kind !== "chunked") return;
     this.#bodyStarted = true;
     if (trailers !== undefined) forwardTrailers(trailers, request.options.nominated, injectedNames(request));
-    this.#upstream?.wire.queue(lastChunkBytes(trailers));
+    this.#upstream?.wire.queue(lastChunk(trailers));
   }
 
   /** Sends what is queued. False: give no more until onRequestRoom. */
@@ -250,7 +250,7 @@ export class Exchange implements WireHandler, DialHandler {
     this.#gathering = new Gathering(request.framing);
     this.#extendDeadline();
     if (!expectsContinue(request.head)) return;
-    this.#client.write(CONTINUE_BYTES);
+    this.#client.write(CONTINUE_HEAD);
     this.#response.continued = true;
   }
 

@@ -4,12 +4,12 @@
 import type { Framing } from "../../http1/framing.ts";
 import type { RequestHead } from "../../http1/head.ts";
 import { HeaderList } from "../../http1/headers.ts";
-import { responseHeadBytes } from "../../http1/write-head.ts";
+import { responseHead } from "../../http1/write-head.ts";
 
 /** wire.md section 6: "the body when its length is known and at most 64 KiB". */
 export const MAX_GATHERED_BYTES = 64 * 1024;
 
-export const CONTINUE_BYTES = responseHeadBytes(100, "Continue", new HeaderList());
+export const CONTINUE_HEAD = responseHead(100, "Continue", new HeaderList());
 
 /**
  * Why tokens are not looked for in this body; undefined: they are, or there is none.

@@ -4,7 +4,7 @@
 import { type ConnectionOptions, forwardRequest } from "../../http1/forwarding.ts";
 import type { Framing } from "../../http1/framing.ts";
 import type { RequestHead } from "../../http1/head.ts";
-import { requestHeadBytes } from "../../http1/write-head.ts";
+import { requestHead } from "../../http1/write-head.ts";
 import { type Credential, inject, type SecretSlot } from "../../inject/credentials.ts";
 import { addExtraHeaders } from "../../inject/extra-headers.ts";
 import type { HostInjection } from "../../inject/injection-plan.ts";
@@ -75,7 +75,8 @@ export function needsPrivatePeer({ target, credentials, stubs, injection }: Exch
 
 /** What goes to the upstream first: the head, and the body where it was gathered. */
 export interface Opening {
-  readonly head: Uint8Array;
+  /** Latin1 text. */
+  readonly head: string;
   readonly body: Uint8Array | undefined;
 }
 
@@ -120,7 +121,7 @@ export function opening(request: ExchangeRequest, gathered: Buffer | undefined):
     ...encoded,
   ]);
   request.rewriter?.prepareRequest(headers, encoded);
-  return { head: requestHeadBytes(head.method, path, headers), body };
+  return { head: requestHead(head.method, path, headers), body };
 }
 
 function injectCredentials(request: ExchangeRequest): readonly Credential[] {

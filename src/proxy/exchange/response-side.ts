@@ -14,7 +14,7 @@ import { declaredLength, type Framing, isBodyless, responseFraming } from "../..
 import type { ResponseHead } from "../../http1/head.ts";
 import type { HeadLimits } from "../../http1/limits.ts";
 import { ResponseHeadReader } from "../../http1/message-reader.ts";
-import { chunkBytes, lastChunkBytes, responseHeadBytes } from "../../http1/write-head.ts";
+import { lastChunk, queueSpan, responseHead } from "../../http1/write-head.ts";
 import type { BodyStage, StageSink } from "../../transform/body-stage.ts";
 import { ProxyError } from "../../values/errors.ts";
 import type { Wire } from "../ports.ts";
@@ -304,13 +304,13 @@ export class ResponseSide implements BodySink, StageSink {
     const { rewriter } = this.#context;
     rewriter?.rewriteFields(head.headers);
     const reason = rewriter === undefined ? head.reason : rewriter.shownReason(head.reason);
-    this.#client.queue(responseHeadBytes(head.status, reason, head.headers));
+    this.#client.queue(responseHead(head.status, reason, head.headers));
   }
 
   #give(bytes: Uint8Array): void {
     this.size += bytes.length;
     this.#context.record.message?.onResponseBody(bytes);
-    this.#client.queue(this.#chunked ? chunkBytes(bytes) : bytes);
+    queueSpan(this.#client, bytes, this.#chunked);
   }
 
   /** The upstream has said all. */
@@ -330,7 +330,7 @@ export class ResponseSide implements BodySink, StageSink {
       forwardTrailers(trailers, this.#nominated, undefined);
       this.#context.rewriter?.rewriteFields(trailers);
     }
-    this.#client.queue(lastChunkBytes(trailers));
+    this.#client.queue(lastChunk(trailers));
   }
 }
 
