@@ -9,6 +9,7 @@ import { ClientSession } from "../../src/proxy/client-session.ts";
 import { type LocalConfig, LocalEndpoints } from "../../src/proxy/local/local.ts";
 import type { Interceptor, Runs, SecureHandler, UpstreamTarget, Wire } from "../../src/proxy/ports.ts";
 import type { RequestRecord } from "../../src/proxy/record.ts";
+import { Revocation } from "../../src/proxy/revocation.ts";
 import { upstreamTarget } from "../../src/proxy/route.ts";
 import type { Live, SessionDeps, SessionLimits } from "../../src/proxy/session-deps.ts";
 import { DefaultRun } from "../../src/run/default-run.ts";
@@ -204,6 +205,7 @@ export class SessionRig {
   readonly records: RequestRecord[] = [];
   readonly live = new Set<Live>();
   readonly deps: SessionDeps;
+  readonly revocation: Revocation;
   readonly clients: FakeWire[] = [];
   /** The first client's connection. */
   readonly client: FakeWire;
@@ -235,6 +237,7 @@ export class SessionRig {
       live: this.live,
       lifecycle: { draining: false, tunnels: 0 },
     };
+    this.revocation = new Revocation(() => this.deps.runs, this.live);
     this.client = this.connectClient();
     open.push(this);
   }
@@ -295,6 +298,11 @@ export class SessionRig {
     this.loop.run(() => {
       for (const one of [...this.live]) one.sweep(this.now);
     });
+  }
+
+  /** The sweep asks for every token in use. */
+  sweepRuns(): void {
+    this.loop.run(() => this.revocation.sweep());
   }
 
   /** The proxy begins to stop. */

@@ -54,6 +54,7 @@ export class AnswerRewriter {
     const needles = this.#fieldNeedles;
     if (needles === undefined) return;
     for (let i = 0; i < headers.values.length; i++) {
+      if (FRAMING.has(headers.keys[i] as string)) continue; // the index is within
       headers.values[i] = needles.replaceIn(headers.values[i] as string); // the index is within
     }
   }
@@ -79,6 +80,9 @@ export class AnswerRewriter {
     return undefined;
   }
 }
+
+/** What frames the message is ours: a token that looks like a length must not move its end. */
+const FRAMING: ReadonlySet<string> = new Set(["connection", "content-length", "transfer-encoding"]);
 
 function isFunction(
   transformer: AnyTransformer,
