@@ -4,7 +4,6 @@
 
 import { expect } from "bun:test";
 import type { CredentialRule, SecretSlot } from "../../src/inject/credentials.ts";
-import type { NetworkPolicySettings } from "../../src/policy/network-policy.ts";
 import { ClientSession } from "../../src/proxy/client-session.ts";
 import { type LocalConfig, LocalEndpoints } from "../../src/proxy/local/local.ts";
 import type { Interceptor, Runs, SecureHandler, UpstreamTarget, Wire } from "../../src/proxy/ports.ts";
@@ -93,7 +92,7 @@ export function credential(host: string, secret: string | SecretSlot, more: Part
 
 export interface RunOptions {
   readonly runId?: string;
-  readonly network?: Partial<NetworkPolicySettings>;
+  readonly network?: Partial<RunSettings["network"]>;
   readonly credentials?: readonly CredentialRule[];
   /** Everything else that a run is compiled from. */
   readonly more?: Partial<RunSettings>;

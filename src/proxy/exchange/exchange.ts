@@ -236,7 +236,8 @@ export class Exchange implements WireHandler, DialHandler {
   #pushOn(): void {
     const response = this.#response;
     if (response.status !== 0) this.deadline = NEVER;
-    else if (response.staged && this.deadline === NEVER) this.deadline = this.#clock.now() + MAX_WAIT_MS;
+    else if (response.staged)
+      this.deadline = response.stageDeadline(this.#clock.now(), this.deadline, this.#responseHeaderMs);
     const flushed = this.#client.flush();
     if (!flushed) response.pause();
     if (!flushed || !response.hasRoom) this.#upstream?.wire.pause();

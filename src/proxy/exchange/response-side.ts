@@ -16,8 +16,10 @@ import type { HeadLimits } from "../../http1/limits.ts";
 import { ResponseHeadReader } from "../../http1/message-reader.ts";
 import { chunkBytes, lastChunkBytes, responseHeadBytes } from "../../http1/write-head.ts";
 import type { BodyStage, StageSink } from "../../transform/body-stage.ts";
+import { fitRewrittenBody } from "../../transform/rewritten-head.ts";
 import { ProxyError } from "../../values/errors.ts";
 import type { Wire } from "../ports.ts";
+import { MAX_WAIT_MS } from "../suspend.ts";
 import { asksForConnectionAuth } from "./pinning.ts";
 import type { ExchangeRequest } from "./request-side.ts";
 
@@ -61,6 +63,8 @@ export class ResponseSide implements BodySink, StageSink {
   #stage: BodyStage | undefined;
   /** The stage that is being made may speak at once. */
   #staging = false;
+  /** The stage has given up: nothing of the answer goes on, least of all as it came. */
+  #failed = false;
   /** Bytes that a stage still owes to the length it announced. */
   #owed = 0;
   /** Status of the final head; 0 before it. Interim answers do not count. */
@@ -102,6 +106,7 @@ export class ResponseSide implements BodySink, StageSink {
     this.#chunked = false;
     this.#stage = undefined;
     this.#staging = false;
+    this.#failed = false;
     this.status = 0;
     this.size = 0;
     this.touched = false;
@@ -128,6 +133,15 @@ export class ResponseSide implements BodySink, StageSink {
     return this.#stage !== undefined;
   }
 
+  /**
+   * Clock time until which a transformer may take to begin its answer: as long as the upstream sends, for it may want
+   * the whole body, and then a little, which nothing prolongs.
+   * @param deadline as it is  @param silenceMs what an upstream may take
+   */
+  stageDeadline(now: number, deadline: number, silenceMs: number): number {
+    return this.upstreamDone ? Math.min(deadline, now + MAX_WAIT_MS) : now + silenceMs;
+  }
+
   /** What it means that nothing has come for too long. */
   lateness(): ProxyError {
     return this.staged
@@ -139,7 +153,7 @@ export class ResponseSide implements BodySink, StageSink {
   read(bytes: Uint8Array): Uint8Array {
     let rest = bytes;
     this.touched ||= rest.length > 0;
-    while (rest.length > 0 && !this.upstreamDone && !this.switched) {
+    while (rest.length > 0 && !this.upstreamDone && !this.switched && !this.#failed) {
       if (this.status === 0 && this.#stage === undefined) {
         rest = skip(rest, this.#heads.read(rest));
         const head = this.#heads.take();
@@ -161,7 +175,7 @@ export class ResponseSide implements BodySink, StageSink {
 
   onBodySpan(bytes: Uint8Array): void {
     // A body that a transformer has replaced is read to its end and dropped.
-    if (this.complete) return;
+    if (this.complete || this.#failed) return;
     if (this.#stage === undefined) this.#give(bytes);
     else if (!this.#stage.write(bytes)) this.hasRoom = false;
   }
@@ -217,6 +231,7 @@ export class ResponseSide implements BodySink, StageSink {
   }
 
   onStageFailed(error: ProxyError): void {
+    this.#failed = true;
     this.abort();
     this.#owner.onStageFailed(error);
   }
@@ -233,8 +248,8 @@ export class ResponseSide implements BodySink, StageSink {
     if (!this.#context.webSocket || head.headers.get("upgrade")?.toLowerCase() !== "websocket") {
       throw new ProxyError("unasked-upgrade", "the upstream switched protocols unasked");
     }
-    this.#context.record.message?.onResponseHead(head);
     this.#queueHead(head, options, "upgrade");
+    this.#context.record.message?.onResponseHead(head);
     this.status = head.status;
     this.switched = true;
   }
@@ -257,6 +272,8 @@ export class ResponseSide implements BodySink, StageSink {
     this.#readPersistence(head, options, framing);
     if (head.status === UNAUTHORIZED) this.asksForConnectionAuth = asksForConnectionAuth(head.headers);
     this.#body.start(framing);
+    // A transformer's head goes on without what it was told of the upstream's connection.
+    if (rewriter !== undefined) head.headers.removeWhere((key) => options.nominated?.has(key) === true);
     this.#staging = rewriter !== undefined;
     this.#stage = rewriter?.begin(head, isBodyless(head.status, method), this);
     this.#staging = false;
@@ -307,6 +324,7 @@ export class ResponseSide implements BodySink, StageSink {
   /** The upstream has said all. */
   #endBody(): void {
     this.upstreamDone = true;
+    if (this.#failed) return;
     if (this.#stage === undefined) this.#finish();
     else if (!this.complete) this.#stage.end();
   }
@@ -318,6 +336,7 @@ export class ResponseSide implements BodySink, StageSink {
     const trailers = this.upstreamDone ? this.#body.trailers() : undefined;
     if (trailers !== undefined) {
       forwardTrailers(trailers, this.#nominated, undefined);
+      if (this.staged) fitRewrittenBody(trailers);
       this.#context.rewriter?.rewriteFields(trailers);
     }
     this.#client.queue(lastChunkBytes(trailers));
