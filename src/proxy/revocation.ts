@@ -3,15 +3,24 @@
 
 import { admitsHost } from "../policy/verdict.ts";
 import type { RunContext } from "../run/run-context.ts";
-import type { Runs } from "./ports.ts";
+import type { Cancellable, Runs } from "./ports.ts";
 import type { Live } from "./session-deps.ts";
 import { suspend } from "./suspend.ts";
+
+/** Sweeps, about one a second, after which a look-up without an answer is given up and made anew. */
+const MAX_SWEEPS = 30;
+
+/** A look-up under way. */
+interface Asked {
+  readonly wait: Cancellable;
+  readonly since: number;
+}
 
 export class Revocation {
   readonly #runs: () => Runs;
   readonly #live: ReadonlySet<Live>;
-  /** Tokens whose look-up is under way. */
-  readonly #asked = new Set<string | undefined>();
+  readonly #asked = new Map<string | undefined, Asked>();
+  #sweeps = 0;
 
   /** @param runs as they are now: a reload replaces them */
   constructor(runs: () => Runs, live: ReadonlySet<Live>) {
@@ -20,30 +29,45 @@ export class Revocation {
   }
 
   sweep(): void {
+    this.#sweeps++;
     const runs = this.#runs();
     const tokens = new Set<string | undefined>();
     for (const session of this.#live) {
       if (session.running !== undefined) tokens.add(session.running.token);
     }
-    for (const token of tokens) if (!this.#asked.has(token)) this.#check(runs, token);
+    for (const token of tokens) if (!this.#waitsFor(token)) this.#check(runs, token);
+  }
+
+  #waitsFor(token: string | undefined): boolean {
+    const asked = this.#asked.get(token);
+    if (asked === undefined) return false;
+    if (this.#sweeps - asked.since < MAX_SWEEPS) return true;
+    asked.wait.cancel();
+    this.#asked.delete(token);
+    return false;
   }
 
   #check(runs: Runs, token: string | undefined): void {
-    const run = runs.lookup(token);
+    let run: ReturnType<Runs["lookup"]>;
+    try {
+      run = runs.lookup(token);
+    } catch {
+      // A resolver that fails says nothing about the run; requests are refused meanwhile, and their records say why.
+      return;
+    }
     if (!(run instanceof Promise)) {
       this.#judge(token, run);
       return;
     }
-    this.#asked.add(token);
-    suspend(
+    const wait = suspend(
       run,
       (found) => {
         this.#asked.delete(token);
         this.#judge(token, found);
       },
-      // A resolver that fails says nothing about the run; requests are refused meanwhile.
       () => this.#asked.delete(token),
     );
+    this.#asked.set(token, { wait, since: this.#sweeps });
   }
 
   #judge(token: string | undefined, run: RunContext | undefined): void {
