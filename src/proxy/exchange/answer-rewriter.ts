@@ -11,6 +11,7 @@ import { Needles } from "../../transform/needles.ts";
 import { prepareScrubbedRequest, responseScrub } from "../../transform/scrub.ts";
 import { beginCustom } from "../custom-transform.ts";
 import type { RelayView } from "../local/relay-view.ts";
+import { followed } from "./followed.ts";
 import { hiddenCredential, hiddenToken } from "./hidden.ts";
 
 export interface RewriterSettings {
@@ -64,21 +65,37 @@ export class AnswerRewriter {
    * @throws ProxyError when the answer may not go on as it is
    */
   begin(head: ResponseHead, bodyless: boolean, sink: StageSink): BodyStage | undefined {
-    const { request, relay } = this.#settings;
-    const events = relay?.eventTransformer;
-    const own = this.#settings.transformers;
-    const transformers = events === undefined ? own : [events, ...own];
-    if (transformers.length === 0) return undefined;
+    const { request, relay, transformers } = this.#settings;
     const context: TransformContext = { request, bodyless, needles: this.#bodyNeedles };
-    for (let i = 0; i < transformers.length; i++) {
-      const transformer = transformers[i] as AnyTransformer; // the index is within
-      if (isFunction(transformer)) return beginCustom(transformers.slice(i), context, head, sink);
-      const copy = { ...head, headers: head.headers.clone() };
-      const stage = transformer.begin(context, copy, sink);
-      if (stage !== undefined) return stage;
-    }
-    return undefined;
+    const events = relay?.eventTransformer;
+    if (events === undefined) return beginFirst(transformers, context, head, sink);
+    return followed(
+      (inner) => beginFirst(transformers, context, head, inner),
+      (answer, outer) => events.begin(context, copyOf(answer), outer),
+      head,
+      sink,
+    );
   }
+}
+
+/** The first that answers wins. */
+function beginFirst(
+  transformers: readonly AnyTransformer[],
+  context: TransformContext,
+  head: ResponseHead,
+  sink: StageSink,
+): BodyStage | undefined {
+  for (let i = 0; i < transformers.length; i++) {
+    const transformer = transformers[i] as AnyTransformer; // the index is within
+    if (isFunction(transformer)) return beginCustom(transformers.slice(i), context, head, sink);
+    const stage = transformer.begin(context, copyOf(head), sink);
+    if (stage !== undefined) return stage;
+  }
+  return undefined;
+}
+
+function copyOf(head: ResponseHead): ResponseHead {
+  return { ...head, headers: head.headers.clone() };
 }
 
 /** What frames the message is ours: a token that looks like a length must not move its end. */
