@@ -5,6 +5,7 @@ import { connectionOptions } from "../http1/forwarding.ts";
 import { requestFraming } from "../http1/framing.ts";
 import type { RequestHead } from "../http1/head.ts";
 import type { Current } from "./decision.ts";
+import { relayKind } from "./local/relay-path.ts";
 import type { UpstreamTarget } from "./ports.ts";
 import { hostOf } from "./record.ts";
 import type { Recorder } from "./recorder.ts";
@@ -19,6 +20,12 @@ export function readRequest(
 ): Current {
   const type = pinned === undefined && head.method !== "CONNECT" ? "http" : "connect";
   const record = recorder.begin(head, peer, type, pinned?.display ?? hostOf(head.target));
+  const kind = pinned === undefined ? relayKind(head.target) : undefined;
+  if (kind !== undefined) {
+    record.proxyType = kind;
+    // Until it is known what of it is a token, and whose; a refusal may come before that.
+    record.path = `/${kind}/[token]`;
+  }
   const framing = requestFraming(head);
   const options = connectionOptions(head.headers, "malformed-request");
   return { head, framing, options, record };

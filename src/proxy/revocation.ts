@@ -35,15 +35,20 @@ export class Revocation {
     for (const session of this.#live) {
       if (session.running !== undefined) tokens.add(session.running.token);
     }
+    for (const token of this.#asked.keys()) if (!tokens.has(token)) this.#forget(token);
     for (const token of tokens) if (!this.#waitsFor(token)) this.#check(runs, token);
+  }
+
+  #forget(token: string | undefined): void {
+    this.#asked.get(token)?.wait.cancel();
+    this.#asked.delete(token);
   }
 
   #waitsFor(token: string | undefined): boolean {
     const asked = this.#asked.get(token);
     if (asked === undefined) return false;
     if (this.#sweeps - asked.since < MAX_SWEEPS) return true;
-    asked.wait.cancel();
-    this.#asked.delete(token);
+    this.#forget(token);
     return false;
   }
 

@@ -105,7 +105,11 @@ export function opening(request: ExchangeRequest, gathered: Buffer | undefined):
     if (headers.get("expect")?.toLowerCase() === "100-continue") headers.remove("expect");
   }
   const injected = injectCredentials(request);
-  record.message?.hide([...injected.flatMap(hiddenCredential), ...substitutions.map(hiddenToken)]);
+  record.message?.hide([
+    ...injected.flatMap(hiddenCredential),
+    ...substitutions.map(hiddenToken),
+    ...(request.relay?.hidden ?? []),
+  ]);
   request.rewriter?.prepareRequest(headers);
   return { head: requestHeadBytes(head.method, path, headers), body };
 }
