@@ -53,6 +53,21 @@ describe("a request", () => {
     });
   }
 
+  for (const [target, kind] of [
+    ["/relay/t0ken/api/x?y", "relay"],
+    ["/mcp/t0ken/ctx", "mcp"],
+  ] as const) {
+    test(`${target} is recorded without what may be a token; a refusal may follow at once`, () => {
+      const { record } = readRequest(request(`GET ${target}`), PEER, undefined, recorder());
+      expect([record.proxyType, record.path]).toEqual([kind, `/${kind}/[token]`]);
+    });
+  }
+
+  test("inside a tunnel is the upstream's, whatever its path is called", () => {
+    const { record } = readRequest(request("GET /relay/a/b"), PEER, inside, recorder());
+    expect([record.proxyType, record.path]).toEqual(["connect", "/relay/a/b"]);
+  });
+
   test("has its framing and its connection options read once", () => {
     const { framing, options } = readRequest(
       request("POST /", ["Content-Length", "5"], ["Connection", "close, X-Hop"]),
