@@ -357,7 +357,7 @@ export class Exchange implements WireHandler, DialHandler {
     const reusable = !this.#poisoned && sent && response.reusable;
     const { keepAliveMs } = response;
     if (response.asksForConnectionAuth) this.#lease.pin();
-    if (this.#request !== undefined) evictRefused(this.#request, response.status);
+    if (this.#request !== undefined) evictRefused(this.#request, response.refusal);
     this.#reset();
     if (upstream !== undefined) {
       if (reusable) this.#lease.giveBack(upstream, keepAliveMs);

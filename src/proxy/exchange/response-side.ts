@@ -40,6 +40,7 @@ export interface ResponseOwner {
 const SWITCHING_PROTOCOLS = 101;
 const CONTINUE = 100;
 const UNAUTHORIZED = 401;
+const FORBIDDEN = 403;
 /** Interim answers to one request; some servers send progress, none needs more. */
 const MAX_INTERIM = 100;
 /** `Keep-Alive: timeout=5` (RFC 2068 section 19.7.1.1, still in use). */
@@ -69,6 +70,8 @@ export class ResponseSide implements BodySink, StageSink {
   #owed = 0;
   /** Status of the final head; 0 before it. Interim answers do not count. */
   status = 0;
+  /** The same as the upstream sent it. */
+  #upstreamStatus = 0;
   /** Body bytes given to the client, without framing. */
   size = 0;
   /** A byte of an answer has been seen: the request may not be repeated. */
@@ -108,6 +111,7 @@ export class ResponseSide implements BodySink, StageSink {
     this.#staging = false;
     this.#failed = false;
     this.status = 0;
+    this.#upstreamStatus = 0;
     this.size = 0;
     this.touched = false;
     this.continued = false;
@@ -126,6 +130,15 @@ export class ResponseSide implements BodySink, StageSink {
   /** The upstream's connection may carry another request. */
   get reusable(): boolean {
     return this.#upstreamPersists && this.upstreamDone;
+  }
+
+  /**
+   * The upstream's status where it says that a credential is no good; 0 else. A 403 that a transformer has turned into
+   * something else was about something else.
+   */
+  get refusal(): number {
+    const status = this.#upstreamStatus;
+    return status === UNAUTHORIZED || (status === FORBIDDEN && this.status === FORBIDDEN) ? status : 0;
   }
 
   /** A transformer works on the answer. */
@@ -268,6 +281,7 @@ export class ResponseSide implements BodySink, StageSink {
     const { rewriter } = this.#context;
     const framing = responseFraming(head, method);
     this.#framing = framing;
+    this.#upstreamStatus = head.status;
     this.#nominated = options.nominated;
     this.#readPersistence(head, options, framing);
     if (head.status === UNAUTHORIZED) this.asksForConnectionAuth = asksForConnectionAuth(head.headers);

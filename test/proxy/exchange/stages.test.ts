@@ -748,6 +748,44 @@ describe("a built-in transformer that fails while it is given bytes", () => {
   }
 });
 
+describe("a credential that the upstream has refused", () => {
+  const cases: readonly (readonly [
+    what: string,
+    path: string,
+    said: number,
+    by: AnyTransformer,
+    n: number,
+  ])[] = [
+    ["is fetched anew when a function makes another answer of the 401", "/a", 401, teapot, 1],
+    ["is fetched anew when the 403 is passed on", "/a", 403, responseScrub, 1],
+    [
+      "is kept when the 403 was about its scope, and the workaround answers",
+      "/api/oauth/usage",
+      403,
+      oauthEndpointWorkaround,
+      0,
+    ],
+    ["is kept when it was a function that refused", "/a", 200, () => new Response(null, { status: 403 }), 0],
+  ];
+  for (const [what, path, said, transformer, n] of cases) {
+    test(what, async () => {
+      let refusals = 0;
+      const slot = Object.assign(new ScriptedSlot("injected"), { invalidate: () => void refusals++ });
+      const { rig, upstream } = ask([transformer], `GET ${path} HTTP/1.1`, {
+        credentials: [credential("api.test", slot)],
+        more: { substitutions: [] },
+      });
+      upstream.says(`${head(`HTTP/1.1 ${said} X`, "Content-Length: 2")}no`);
+      await until(() => rig.records.length > 0);
+      expect(refusals).toBe(n);
+    });
+  }
+
+  function teapot(): Response {
+    return new Response(null, { status: 418 });
+  }
+});
+
 describe("pipelined requests", () => {
   test("are answered in order, however long a function takes over the first", async () => {
     const first = Promise.withResolvers<Response>();
