@@ -207,7 +207,11 @@ export class Exchange implements WireHandler, DialHandler {
   }
 
   onEnd(): void {
-    if (this.#response.end()) this.#gone();
+    this.#reading = true;
+    const complete = this.#response.end();
+    this.#reading = false;
+    if (this.#stageFailure !== undefined) this.fail(this.#stageFailure);
+    else if (complete) this.#gone();
     else this.#lost();
   }
 
@@ -355,12 +359,11 @@ export class Exchange implements WireHandler, DialHandler {
     const bodyDone = this.#bodyDone;
     const sent = bodyDone && upstream?.wire.backlog === 0;
     const reusable = !this.#poisoned && sent && response.reusable;
-    const { keepAliveMs } = response;
     if (response.asksForConnectionAuth) this.#lease.pin();
     if (this.#request !== undefined) evictRefused(this.#request, response.refusal);
     this.#reset();
     if (upstream !== undefined) {
-      if (reusable) this.#lease.giveBack(upstream, keepAliveMs);
+      if (reusable) this.#lease.giveBack(upstream, response.keepAliveMs);
       else upstream.wire.destroy();
     }
     this.#owner.onAnswered(bodyDone);

@@ -787,6 +787,20 @@ describe("a credential that the upstream has refused", () => {
 });
 
 describe("pipelined requests", () => {
+  test("behind an answer that fails with the upstream's last word get their own connection back to the pool", () => {
+    const { rig, inner, upstream } = ask([responseScrub]);
+    const idle = rig.upstreams.putIdle(rig.run, rig.target("https://api.test:443"), 0);
+    inner.says(NEXT);
+    // One byte is no deflate body, and the end of the connection is when that is known.
+    upstream.says(`${head("HTTP/1.1 200 OK", "Content-Encoding: deflate")}x`).fin();
+    const reply = inner.heard();
+    expect(reply).toStartWith("HTTP/1.1 502 ");
+    expect(idle.heard()).toBe(head("GET /next HTTP/1.1", "Host: api.test", "X-Request-Id: req-3"));
+    idle.says(OK);
+    expect(inner.heard()).toBe(OK);
+    expect(rig.upstreams.released.map(({ wire }) => wire)).toEqual([idle]);
+  });
+
   test("are answered in order, however long a function takes over the first", async () => {
     const first = Promise.withResolvers<Response>();
     const { inner, upstream, heard } = ask([
