@@ -42,6 +42,10 @@ class Pair implements BodyStage, StageSink {
     this.#sink = sink;
   }
 
+  get replaces(): boolean {
+    return this.front?.replaces === true;
+  }
+
   write(bytes: Uint8Array): boolean {
     return this.front?.write(bytes) ?? true;
   }

@@ -347,7 +347,8 @@ export class ResponseSide implements BodySink, StageSink {
     if (this.complete) return;
     this.complete = true;
     if (!this.#chunked) return;
-    const trailers = this.upstreamDone ? this.#body.trailers() : undefined;
+    const own = this.upstreamDone && this.#stage?.replaces !== true;
+    const trailers = own ? this.#body.trailers() : undefined;
     if (trailers !== undefined) {
       forwardTrailers(trailers, this.#nominated, undefined);
       if (this.staged) fitRewrittenBody(trailers);

@@ -16,6 +16,7 @@ class Scripted implements BodyStage {
   readonly #notes: string[];
   readonly says: StageSink;
   room = true;
+  replaces = false;
 
   constructor(name: string, notes: string[], says: StageSink) {
     this.#name = name;
@@ -147,6 +148,13 @@ describe("a first stage alone", () => {
 });
 
 describe("two stages", () => {
+  test("make another answer where the first one does", () => {
+    const { front, stage } = pair();
+    expect(stage.replaces).toBe(false);
+    front.replaces = true;
+    expect(stage.replaces).toBe(true);
+  });
+
   test("bytes go through both, and what the second says is heard", () => {
     const { front, back, stage, noted } = pair();
     stage.write(bytes("a"));

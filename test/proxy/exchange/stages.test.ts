@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import type { AnyTransformer } from "../../../src/run/run-context.ts";
-import type { Transformer } from "../../../src/transform/body-stage.ts";
+import type { ResponseTransformer, Transformer } from "../../../src/transform/body-stage.ts";
 import { oauthEndpointWorkaround } from "../../../src/transform/oauth-endpoint.ts";
 import { responseScrub } from "../../../src/transform/scrub.ts";
 import { ProxyError } from "../../../src/values/errors.ts";
@@ -598,14 +598,21 @@ describe("a function", () => {
     expect(inner.state).toBe("open");
   });
 
-  test("gets no sum of the upstream's bytes put behind an answer of its own", async () => {
-    const { upstream, heard } = ask([async (_, response) => new Response(await response.bytes())]);
-    upstream.says(
-      `${head("HTTP/1.1 200 OK", "Transfer-Encoding: chunked")}2\r\nok\r\n0\r\nContent-Digest: x\r\n\r\n`,
-    );
-    await until(() => heard().endsWith("0\r\n\r\n"));
-    expect(heard()).not.toContain("Digest");
-  });
+  const trailed = `${head("HTTP/1.1 200 OK", "Transfer-Encoding: chunked")}2\r\nok\r\n0\r\nX-T: 1\r\nContent-Digest: x\r\n\r\n`;
+  const trailers: readonly (readonly [what: string, fn: ResponseTransformer, kept: boolean])[] = [
+    ["answers itself", async (_, response) => new Response(await response.bytes()), false],
+    ["declines", () => undefined, true],
+    ["changes the headers", (_, response) => response, true],
+  ];
+  for (const [what, fn, kept] of trailers) {
+    test(`that ${what} ${kept ? "leaves" : "gets none of"} the upstream's trailers, but for sums of bytes`, async () => {
+      const { rig, upstream, heard } = ask([fn]);
+      upstream.says(trailed);
+      await until(() => rig.records.length > 0);
+      expect(heard()).toEndWith(kept ? "\r\n0\r\nX-T: 1\r\n\r\n" : "\r\n0\r\n\r\n");
+      expect(rig.upstreams.released).toHaveLength(1);
+    });
+  }
 
   test("is shown no field that was the upstream connection's own business, nor is the client", async () => {
     let shown: string | null | undefined;
