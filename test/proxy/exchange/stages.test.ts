@@ -2,8 +2,15 @@
 // connections, deadlines. wire.md section 6 (response transformers); docs/response-transformers.md.
 import { afterEach, describe, expect, test } from "bun:test";
 import { brotliCompressSync, gzipSync } from "node:zlib";
+import type { ResponseHead } from "../../../src/http1/head.ts";
 import type { AnyTransformer } from "../../../src/run/run-context.ts";
-import type { ResponseTransformer, Transformer } from "../../../src/transform/body-stage.ts";
+import type {
+  BodyStage,
+  ResponseTransformer,
+  StageSink,
+  TransformContext,
+  Transformer,
+} from "../../../src/transform/body-stage.ts";
 import { oauthEndpointWorkaround } from "../../../src/transform/oauth-endpoint.ts";
 import { responseScrub } from "../../../src/transform/scrub.ts";
 import { ProxyError } from "../../../src/values/errors.ts";
@@ -253,7 +260,7 @@ describe("response-scrub", () => {
   });
 
   test("a body that is not in its coding is never sent as it came, however it is chunked", async () => {
-    const { inner, upstream, heard } = ask([responseScrub]);
+    const { rig, inner, upstream, heard } = ask([responseScrub]);
     const chunk = `e\r\n${REAL}\r\n`;
     upstream.says(
       head("HTTP/1.1 200 OK", "Content-Encoding: gzip", "Transfer-Encoding: chunked") +
@@ -261,7 +268,8 @@ describe("response-scrub", () => {
         chunk +
         `${chunk}0\r\n\r\n`,
     );
-    await until(() => heard() !== "" || inner.state !== "open");
+    // Before its head has gone on that is a reply, and after it a cut.
+    await until(() => rig.records.length > 0);
     expect(heard()).not.toContain(REAL);
     if (inner.state === "open") expect(heard()).toStartWith("HTTP/1.1 502 ");
     else expect(heard()).not.toContain("0\r\n\r\n");
@@ -753,6 +761,105 @@ describe("a built-in transformer that fails while it is given bytes", () => {
       expect(rig.log()).toEqual(["connect GET api.test/a 502 error=cannot be searched"]);
     });
   }
+});
+
+describe("a transformer whose head announces a length", () => {
+  /** Announces five bytes, gives what it is told to with the end, and notes whether it was aborted. */
+  class Announcing implements Transformer {
+    aborted = 0;
+    readonly #gives: string;
+
+    constructor(gives: string) {
+      this.#gives = gives;
+    }
+
+    begin(_context: TransformContext, came: ResponseHead, sink: StageSink): BodyStage {
+      came.headers.set("Content-Length", "5");
+      return {
+        write: () => true,
+        end: () => {
+          sink.onStageHead(came);
+          if (this.#gives !== "") sink.onStageBytes(Buffer.from(this.#gives));
+          if (this.aborted === 0) sink.onStageEnd();
+        },
+        abort: () => {
+          this.aborted++;
+        },
+        pause() {},
+        resume() {},
+      };
+    }
+  }
+
+  const ANSWER = `${head("HTTP/1.1 200 OK", "Content-Length: 2")}ok`;
+  const ANNOUNCED = head("HTTP/1.1 200 OK", "Content-Length: 5");
+
+  test("and keeps to it is passed on", () => {
+    const stage = new Announcing("hello");
+    const { rig, inner, upstream } = ask([stage]);
+    upstream.says(ANSWER);
+    expect(inner.heard()).toBe(`${ANNOUNCED}hello`);
+    expect([inner.state, stage.aborted]).toEqual(["open", 0]);
+    expect(rig.upstreams.released).toHaveLength(1);
+  });
+
+  for (const [what, gives] of [
+    ["more", "helloHTTP/1.1 200 OK"],
+    ["less", "hell"],
+    ["nothing", ""],
+  ] as const) {
+    test(`and gives ${what} is cut: no byte of it is taken for the next answer`, () => {
+      const stage = new Announcing(gives);
+      const { rig, inner, upstream, heard } = ask([stage]);
+      inner.says(NEXT);
+      upstream.says(ANSWER);
+      expect(ANNOUNCED + gives.slice(0, 5)).toStartWith(heard());
+      expect([inner.state, upstream.state, stage.aborted]).toEqual(["destroyed", "destroyed", 1]);
+      const how = what === "more" ? "more" : "less";
+      expect(rig.log()).toEqual([
+        `connect GET api.test/a 200 error=a response transformer failed: it gave ${how} bytes than its Content-Length announced`,
+      ]);
+    });
+  }
+
+  test("gives no body to HEAD and 304, whatever it announces", () => {
+    for (const [line, status] of [
+      ["HEAD /a HTTP/1.1", "200 OK"],
+      ["GET /a HTTP/1.1", "304 Not Modified"],
+    ] as const) {
+      const { inner, upstream } = ask([new Announcing("")], line);
+      upstream.says(head(`HTTP/1.1 ${status}`, "Content-Length: 2"));
+      expect(inner.heard()).toBe(head(`HTTP/1.1 ${status}`, "Content-Length: 5"));
+      expect(inner.state).toBe("open");
+    }
+  });
+
+  const ends: readonly (readonly [what: string, end: (asked: Asked) => void])[] = [
+    ["the client leaves", ({ inner }) => inner.reset()],
+    ["the upstream breaks off", ({ upstream }) => void upstream.fin()],
+    ["its time is over", ({ rig }) => rig.pass(900_000)],
+    ["the proxy is killed", ({ rig }) => rig.kill()],
+  ];
+  for (const [what, end] of ends) {
+    test(`is aborted once when ${what}`, () => {
+      const stage = new Announcing("hello");
+      const asked = ask([stage]);
+      asked.upstream.says(`${head("HTTP/1.1 200 OK", "Content-Length: 2")}o`);
+      end(asked);
+      expect(stage.aborted).toBe(1);
+      expect(asked.upstream.closed).toBe(true);
+      expect(asked.rig.records).toHaveLength(1);
+    });
+  }
+
+  test("lets interim answers through before it", () => {
+    const { inner, upstream } = ask([new Announcing("hello")]);
+    const hints = head("HTTP/1.1 103 Early Hints", "Link: <a>");
+    upstream.says(hints);
+    expect(inner.heard()).toBe(hints);
+    upstream.says(ANSWER);
+    expect(inner.heard()).toBe(`${ANNOUNCED}hello`);
+  });
 });
 
 describe("a credential that the upstream has refused", () => {
