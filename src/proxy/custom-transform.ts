@@ -57,6 +57,7 @@ class CustomStage implements BodyStage, StageSink, SourceOwner, PumpReceiver {
   /** Decided, and not given out yet. */
   #heldHead: ResponseHead | undefined;
   #paused = false;
+  replaces = false;
   /** The sink hears nothing any more. */
   #over = false;
   /** No transformer had anything to say. */
@@ -211,6 +212,7 @@ class CustomStage implements BodyStage, StageSink, SourceOwner, PumpReceiver {
 
   #send({ head, body, ours }: Answer): void {
     this.#heldHead = head;
+    this.replaces = !ours;
     if (body === null) {
       this.onPumpEnd();
       return;

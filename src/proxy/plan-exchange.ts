@@ -5,7 +5,7 @@ import { asksForWebSocket } from "../http1/forwarding.ts";
 import type { RequestHead } from "../http1/head.ts";
 import { type Credential, choose } from "../inject/credentials.ts";
 import { type HostInjection, NO_INJECTION } from "../inject/injection-plan.ts";
-import { stubsIn } from "../inject/mcp-stub.ts";
+import { type McpStub, stubsIn } from "../inject/mcp-stub.ts";
 import { requestVerdict, ruledVerdict } from "../policy/verdict.ts";
 import type { AnyTransformer, RunContext } from "../run/run-context.ts";
 import { ProxyError } from "../values/errors.ts";
@@ -53,11 +53,12 @@ export function planExchange(
   const transformers = plain
     ? NO_TRANSFORMERS
     : (run.transformers.lookup(target.authority) ?? NO_TRANSFORMERS);
+  const stubs = relay === undefined ? stubsIn(injection.stubs, head.headers) : NO_INJECTION.stubs;
+  const given = stubs.length === 0 ? credentials : [...credentials, ...credentialsOf(stubs)];
   return {
-    ...{ head, framing, options, target, path, host, webSocket, run, record, injection, credentials },
-    stubs: relay === undefined ? stubsIn(injection.stubs, head.headers) : NO_INJECTION.stubs,
+    ...{ head, framing, options, target, path, host, webSocket, run, record, injection, credentials, stubs },
     gather: gathers(current, injection),
-    rewriter: rewriterFor(head, way, injection, transformers, credentials),
+    rewriter: rewriterFor(head, way, injection, transformers, given),
     relay: relay?.view,
   };
 }
@@ -70,6 +71,10 @@ function chosenCredentials(
 ): readonly Credential[] {
   const chosen = choose(injection.credentials, head.headers);
   return own === undefined ? chosen : [...chosen.filter(({ key }) => key !== own.key), own];
+}
+
+function credentialsOf(stubs: readonly McpStub[]): readonly Credential[] {
+  return stubs.flatMap(({ credential }) => (credential === undefined ? [] : [credential]));
 }
 
 /** Notes in the record why a body goes on without its tokens. */

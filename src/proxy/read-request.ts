@@ -5,8 +5,9 @@ import { connectionOptions } from "../http1/forwarding.ts";
 import { requestFraming } from "../http1/framing.ts";
 import type { RequestHead } from "../http1/head.ts";
 import type { Current } from "./decision.ts";
+import { relayKind } from "./local/relay-path.ts";
 import type { UpstreamTarget } from "./ports.ts";
-import { hostOf, type RequestRecord } from "./record.ts";
+import { hostOf } from "./record.ts";
 import type { Recorder } from "./recorder.ts";
 import type { Peer } from "./session-deps.ts";
 
@@ -19,15 +20,14 @@ export function readRequest(
 ): Current {
   const type = pinned === undefined && head.method !== "CONNECT" ? "http" : "connect";
   const record = recorder.begin(head, peer, type, pinned?.display ?? hostOf(head.target));
-  if (pinned === undefined) hideToken(head.target, record);
-  else if (record.message !== undefined) record.message.scheme = pinned.scheme;
+  const kind = pinned === undefined ? relayKind(head.target) : undefined;
+  if (kind !== undefined) {
+    record.proxyType = kind;
+    // Until it is known what of it is a token, and whose; a refusal may come before that.
+    record.path = `/${kind}/[token]`;
+  }
+  if (record.message !== undefined && pinned !== undefined) record.message.scheme = pinned.scheme;
   const framing = requestFraming(head);
   const options = connectionOptions(head.headers, "malformed-request");
   return { head, framing, options, record };
-}
-
-/** The path of a relay may begin with a token: none of it is shown before it is known where that ends. */
-function hideToken(target: string, record: RequestRecord): void {
-  const [kind] = /^\/(?:mcp|relay)\//.exec(target) ?? [];
-  if (kind !== undefined) record.path = `${kind}[token]`;
 }

@@ -44,8 +44,8 @@ export interface StageSink {
 
 /** Rewrites one answer. Calls nothing of its sink after abort(), onStageEnd or onStageFailed. */
 export interface BodyStage {
-  /** The answer is the upstream's, byte for byte: its trailers belong to it. Of any other they are dropped. */
-  readonly untouched?: boolean;
+  /** True once the answer is another one than the upstream's: its trailers do not belong to it. */
+  readonly replaces?: boolean;
   /** Bytes of the upstream's body, framing removed. False: no more before onStageRoom. */
   write(bytes: Uint8Array): boolean;
   /** The upstream's body is complete. */

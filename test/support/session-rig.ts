@@ -4,11 +4,11 @@
 
 import { expect } from "bun:test";
 import type { CredentialRule, SecretSlot } from "../../src/inject/credentials.ts";
-import type { NetworkPolicySettings } from "../../src/policy/network-policy.ts";
 import { ClientSession } from "../../src/proxy/client-session.ts";
 import { type LocalConfig, LocalEndpoints } from "../../src/proxy/local/local.ts";
 import type { Interceptor, Runs, SecureHandler, UpstreamTarget, Wire } from "../../src/proxy/ports.ts";
 import type { RequestRecord } from "../../src/proxy/record.ts";
+import { Revocation } from "../../src/proxy/revocation.ts";
 import { upstreamTarget } from "../../src/proxy/route.ts";
 import type { Live, SessionDeps, SessionLimits } from "../../src/proxy/session-deps.ts";
 import { DefaultRun } from "../../src/run/default-run.ts";
@@ -92,7 +92,7 @@ export function credential(host: string, secret: string | SecretSlot, more: Part
 
 export interface RunOptions {
   readonly runId?: string;
-  readonly network?: Partial<NetworkPolicySettings>;
+  readonly network?: Partial<RunSettings["network"]>;
   readonly credentials?: readonly CredentialRule[];
   /** Everything else that a run is compiled from. */
   readonly more?: Partial<RunSettings>;
@@ -204,6 +204,7 @@ export class SessionRig {
   readonly records: RequestRecord[] = [];
   readonly live = new Set<Live>();
   readonly deps: SessionDeps;
+  readonly revocation: Revocation;
   readonly clients: FakeWire[] = [];
   /** The first client's connection. */
   readonly client: FakeWire;
@@ -235,6 +236,7 @@ export class SessionRig {
       live: this.live,
       lifecycle: { draining: false, tunnels: 0 },
     };
+    this.revocation = new Revocation(() => this.deps.runs, this.live);
     this.client = this.connectClient();
     open.push(this);
   }
@@ -295,6 +297,11 @@ export class SessionRig {
     this.loop.run(() => {
       for (const one of [...this.live]) one.sweep(this.now);
     });
+  }
+
+  /** The sweep asks for every token in use. */
+  sweepRuns(): void {
+    this.loop.run(() => this.revocation.sweep());
   }
 
   /** The proxy begins to stop. */

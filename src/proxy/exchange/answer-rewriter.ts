@@ -7,11 +7,11 @@ import type { Credential } from "../../inject/credentials.ts";
 import type { Substitution } from "../../inject/token-substitution.ts";
 import type { AnyTransformer } from "../../run/run-context.ts";
 import type { BodyStage, StageSink, TransformContext, TransformRequest } from "../../transform/body-stage.ts";
-import { followed } from "../../transform/follow.ts";
 import { type Hidden, Needles } from "../../transform/needles.ts";
 import { prepareScrubbedRequest, responseScrub } from "../../transform/scrub.ts";
 import { beginCustom } from "../custom-transform.ts";
 import type { RelayView } from "../local/relay-view.ts";
+import { followed } from "./followed.ts";
 import { hiddenCredential, hiddenToken } from "./hidden.ts";
 
 export interface RewriterSettings {
@@ -87,27 +87,36 @@ export class AnswerRewriter {
    */
   begin(head: ResponseHead, bodyless: boolean, sink: StageSink): BodyStage | undefined {
     const { request, relay, transformers } = this.#settings;
-    const events = relay?.eventTransformer;
-    if (transformers.length === 0 && events === undefined) return undefined;
     const context: TransformContext = { request, bodyless, needles: this.#bodyNeedles };
-    if (events === undefined) return this.#own(context, head, sink);
-    // Not one of the host's transformers, of which the first wins: what they make of the answer passes through it.
-    const stage = followed((inner) => this.#own(context, head, inner), events, context, sink);
-    return stage ?? events.begin(context, { ...head, headers: head.headers.clone() }, sink);
+    const events = relay?.eventTransformer;
+    if (events === undefined) return beginFirst(transformers, context, head, sink);
+    return followed(
+      (inner) => beginFirst(transformers, context, head, inner),
+      (answer, outer) => events.begin(context, copyOf(answer), outer),
+      head,
+      sink,
+    );
   }
+}
 
-  /** Of the host's own transformers, in order, the first that answers. */
-  #own(context: TransformContext, head: ResponseHead, sink: StageSink): BodyStage | undefined {
-    const { transformers } = this.#settings;
-    for (let i = 0; i < transformers.length; i++) {
-      const transformer = transformers[i] as AnyTransformer; // the index is within
-      if (isFunction(transformer)) return beginCustom(transformers.slice(i), context, head, sink);
-      const copy = { ...head, headers: head.headers.clone() };
-      const stage = transformer.begin(context, copy, sink);
-      if (stage !== undefined) return stage;
-    }
-    return undefined;
+/** The first that answers wins. */
+function beginFirst(
+  transformers: readonly AnyTransformer[],
+  context: TransformContext,
+  head: ResponseHead,
+  sink: StageSink,
+): BodyStage | undefined {
+  for (let i = 0; i < transformers.length; i++) {
+    const transformer = transformers[i] as AnyTransformer; // the index is within
+    if (isFunction(transformer)) return beginCustom(transformers.slice(i), context, head, sink);
+    const stage = transformer.begin(context, copyOf(head), sink);
+    if (stage !== undefined) return stage;
   }
+  return undefined;
+}
+
+function copyOf(head: ResponseHead): ResponseHead {
+  return { ...head, headers: head.headers.clone() };
 }
 
 function isFunction(

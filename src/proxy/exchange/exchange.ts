@@ -238,7 +238,8 @@ export class Exchange implements WireHandler, DialHandler {
   #pushOn(): void {
     const response = this.#response;
     if (response.status !== 0) this.deadline = NEVER;
-    else if (response.staged && this.deadline === NEVER) this.deadline = this.#clock.now() + MAX_WAIT_MS;
+    else if (response.staged)
+      this.deadline = response.stageDeadline(this.#clock.now(), this.deadline, this.#responseHeaderMs);
     const flushed = this.#client.flush();
     if (!flushed) response.pause();
     if (!flushed || !response.hasRoom) this.#upstream?.wire.pause();
@@ -358,12 +359,11 @@ export class Exchange implements WireHandler, DialHandler {
     const bodyDone = this.#bodyDone;
     const sent = bodyDone && upstream?.wire.backlog === 0;
     const reusable = !this.#poisoned && sent && response.reusable;
-    const { keepAliveMs } = response;
     if (response.asksForConnectionAuth) this.#lease.pin();
-    if (this.#request !== undefined) evictRefused(this.#request, response.status);
+    if (this.#request !== undefined) evictRefused(this.#request, response.refusal);
     this.#reset();
     if (upstream !== undefined) {
-      if (reusable) this.#lease.giveBack(upstream, keepAliveMs);
+      if (reusable) this.#lease.giveBack(upstream, response.keepAliveMs);
       else upstream.wire.destroy();
     }
     this.#owner.onAnswered(bodyDone);

@@ -119,6 +119,7 @@ export function opening(request: ExchangeRequest, gathered: Buffer | undefined):
     ...injected.flatMap(hiddenCredential),
     ...substitutions.flatMap(hiddenToken),
     ...encoded,
+    ...(request.relay?.hidden ?? []),
   ]);
   request.rewriter?.prepareRequest(headers, encoded);
   return { head: requestHead(head.method, path, headers), body };

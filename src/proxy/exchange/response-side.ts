@@ -16,8 +16,10 @@ import type { HeadLimits } from "../../http1/limits.ts";
 import { ResponseHeadReader } from "../../http1/message-reader.ts";
 import { lastChunk, queueSpan, responseHead } from "../../http1/write-head.ts";
 import type { BodyStage, StageSink } from "../../transform/body-stage.ts";
+import { fitRewrittenBody } from "../../transform/rewritten-head.ts";
 import { ProxyError } from "../../values/errors.ts";
 import type { Wire } from "../ports.ts";
+import { MAX_WAIT_MS } from "../suspend.ts";
 import { asksForConnectionAuth } from "./pinning.ts";
 import type { ExchangeRequest } from "./request-side.ts";
 
@@ -38,6 +40,7 @@ export interface ResponseOwner {
 const SWITCHING_PROTOCOLS = 101;
 const CONTINUE = 100;
 const UNAUTHORIZED = 401;
+const FORBIDDEN = 403;
 /** Interim answers to one request; some servers send progress, none needs more. */
 const MAX_INTERIM = 100;
 /** `Keep-Alive: timeout=5` (RFC 2068 section 19.7.1.1, still in use). */
@@ -61,11 +64,14 @@ export class ResponseSide implements BodySink, StageSink {
   #stage: BodyStage | undefined;
   /** The stage that is being made may speak at once. */
   #staging = false;
+  /** The stage has given up: nothing of the answer goes on, least of all as it came. */
   #failed = false;
   /** Bytes that a stage still owes to the length it announced. */
   #owed = 0;
   /** Status of the final head; 0 before it. Interim answers do not count. */
   status = 0;
+  /** The same as the upstream sent it. */
+  #upstreamStatus = 0;
   /** Body bytes given to the client, without framing. */
   size = 0;
   /** A byte of an answer has been seen: the request may not be repeated. */
@@ -105,6 +111,7 @@ export class ResponseSide implements BodySink, StageSink {
     this.#staging = false;
     this.#failed = false;
     this.status = 0;
+    this.#upstreamStatus = 0;
     this.size = 0;
     this.touched = false;
     this.continued = false;
@@ -125,9 +132,27 @@ export class ResponseSide implements BodySink, StageSink {
     return this.#upstreamPersists && this.upstreamDone;
   }
 
+  /**
+   * The upstream's status where it says that a credential is no good; 0 else. A 403 that a transformer has turned into
+   * something else was about something else.
+   */
+  get refusal(): number {
+    const status = this.#upstreamStatus;
+    return status === UNAUTHORIZED || (status === FORBIDDEN && this.status === FORBIDDEN) ? status : 0;
+  }
+
   /** A transformer works on the answer. */
   get staged(): boolean {
     return this.#stage !== undefined;
+  }
+
+  /**
+   * Clock time until which a transformer may take to begin its answer: as long as the upstream sends, for it may want
+   * the whole body, and then a little, which nothing prolongs.
+   * @param deadline as it is  @param silenceMs what an upstream may take
+   */
+  stageDeadline(now: number, deadline: number, silenceMs: number): number {
+    return this.upstreamDone ? Math.min(deadline, now + MAX_WAIT_MS) : now + silenceMs;
   }
 
   /** What it means that nothing has come for too long. */
@@ -141,7 +166,7 @@ export class ResponseSide implements BodySink, StageSink {
   read(bytes: Uint8Array): Uint8Array {
     let rest = bytes;
     this.touched ||= rest.length > 0;
-    while (rest.length > 0 && !this.upstreamDone && !this.switched) {
+    while (rest.length > 0 && !this.upstreamDone && !this.switched && !this.#failed) {
       if (this.status === 0 && this.#stage === undefined) {
         rest = skip(rest, this.#heads.read(rest));
         const head = this.#heads.take();
@@ -240,8 +265,8 @@ export class ResponseSide implements BodySink, StageSink {
     if (!this.#context.webSocket || head.headers.get("upgrade")?.toLowerCase() !== "websocket") {
       throw new ProxyError("unasked-upgrade", "the upstream switched protocols unasked");
     }
-    this.#context.record.message?.onResponseHead(head);
     this.#queueHead(head, options, "upgrade");
+    this.#context.record.message?.onResponseHead(head);
     this.status = head.status;
     this.switched = true;
   }
@@ -260,10 +285,13 @@ export class ResponseSide implements BodySink, StageSink {
     const { rewriter } = this.#context;
     const framing = responseFraming(head, method);
     this.#framing = framing;
+    this.#upstreamStatus = head.status;
     this.#nominated = options.nominated;
     this.#readPersistence(head, options, framing);
     if (head.status === UNAUTHORIZED) this.asksForConnectionAuth = asksForConnectionAuth(head.headers);
     this.#body.start(framing);
+    // A transformer's head goes on without what it was told of the upstream's connection.
+    if (rewriter !== undefined) head.headers.removeWhere((key) => options.nominated?.has(key) === true);
     this.#staging = rewriter !== undefined;
     this.#stage = rewriter?.begin(head, isBodyless(head.status, method), this);
     this.#staging = false;
@@ -316,6 +344,7 @@ export class ResponseSide implements BodySink, StageSink {
   /** The upstream has said all. */
   #endBody(): void {
     this.upstreamDone = true;
+    if (this.#failed) return;
     if (this.#stage === undefined) this.#finish();
     else if (!this.complete) this.#stage.end();
   }
@@ -324,10 +353,11 @@ export class ResponseSide implements BodySink, StageSink {
     if (this.complete) return;
     this.complete = true;
     if (!this.#chunked) return;
-    const own = this.#stage === undefined || this.#stage.untouched === true;
+    const own = this.upstreamDone && this.#stage?.replaces !== true;
     const trailers = own ? this.#body.trailers() : undefined;
     if (trailers !== undefined) {
       forwardTrailers(trailers, this.#nominated, undefined);
+      if (this.staged) fitRewrittenBody(trailers);
       this.#context.rewriter?.rewriteFields(trailers);
     }
     this.#client.queue(lastChunk(trailers));

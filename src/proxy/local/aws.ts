@@ -14,6 +14,8 @@ import { decideLater } from "../suspend.ts";
 const PATH = "/_aws/credentials";
 /** Credentials are a kilobyte or two. */
 const MAX_REPLY_BYTES = 64 * 1024;
+/** Statuses that say nothing here, and whose framing is none. */
+const BODYLESS: ReadonlySet<number> = new Set([204, 205, 304]);
 const BEARER = /^bearer +/i;
 /** Fields of the handler's answer that go on. */
 const KEPT = ["WWW-Authenticate", "Cache-Control"];
@@ -57,34 +59,38 @@ async function answerOf(
   if (handler === undefined) {
     throw new ProxyError("not-found", "AWS credentials not configured for this run");
   }
-  return replyOf(await ask(handler, head));
+  return ask(handler, head);
 }
 
-/** @throws ProxyError internal-error, with what the handler threw as its cause */
-async function ask(handler: LocalHandler, head: RequestHead): Promise<Response> {
-  const headers = new Headers();
-  for (let i = 0; i < head.headers.names.length; i++) {
-    headers.append(head.headers.names[i] as string, head.headers.values[i] as string); // parallel arrays
-  }
+/** @throws ProxyError handler-failed, with what the handler threw or answered wrongly as its cause */
+async function ask(handler: LocalHandler, head: RequestHead): Promise<Reply> {
   try {
-    return await handler(new Request(`http://moat-proxy${head.target}`, { method: head.method, headers }));
+    const headers = new Headers();
+    for (let i = 0; i < head.headers.names.length; i++) {
+      headers.append(head.headers.names[i] as string, head.headers.values[i] as string); // parallel arrays
+    }
+    const request = new Request(`http://moat-proxy${head.target}`, { method: head.method, headers });
+    return await replyOf(await handler(request));
   } catch (error) {
     throw new ProxyError("handler-failed", "failed to get credentials", error);
   }
 }
 
-async function replyOf(response: Response): Promise<Reply> {
-  const body = await response.text();
-  if (body.length > MAX_REPLY_BYTES) {
-    throw new ProxyError("handler-failed", "failed to get credentials", new Error("the answer is too large"));
+/** @param answer of a program in another's hands */
+async function replyOf(answer: unknown): Promise<Reply> {
+  if (!(answer instanceof Response)) throw new TypeError("it returned something that is no Response");
+  if (answer.status < 200 || BODYLESS.has(answer.status)) {
+    throw new RangeError(`it answered with the status ${answer.status}`);
   }
+  const body = await answer.text();
+  if (body.length > MAX_REPLY_BYTES) throw new RangeError("the answer is too large");
   return {
-    status: response.status,
+    status: answer.status,
     fields: KEPT.flatMap((name) => {
-      const value = response.headers.get(name);
+      const value = answer.headers.get(name);
       return value === null ? [] : [[name, value] as const];
     }),
-    contentType: response.headers.get("content-type") ?? "text/plain; charset=utf-8",
+    contentType: answer.headers.get("content-type") ?? "text/plain; charset=utf-8",
     body,
   };
 }

@@ -9,13 +9,13 @@ import { ProxyError } from "../../values/errors.ts";
 import type { Current, Decision, DecisionSink } from "../decision.ts";
 import { planExchange } from "../plan-exchange.ts";
 import type { Cancellable, UpstreamTarget } from "../ports.ts";
-import { hideToken } from "../record.ts";
+import { hideToken, MAX_PATH } from "../record.ts";
 import { runRefusal } from "../refusals.ts";
 import { route, upstreamTarget } from "../route.ts";
 import type { Peer, SessionDeps } from "../session-deps.ts";
 import { decideLater } from "../suspend.ts";
 import { decideAws, isAwsPath } from "./aws.ts";
-import { parseRelayPath, type RelayPath, refuseDetours } from "./relay-path.ts";
+import { parseRelayPath, type RelayPath, refuseDetours, relayKind } from "./relay-path.ts";
 import { missingCredential, type RelayKind, RelayView } from "./relay-view.ts";
 
 /** Host shown in the record of a request to the proxy itself. */
@@ -49,11 +49,6 @@ export function decideLocally(
   return { kind: "reply", reply: deps.local.answer(head) };
 }
 
-function relayKind(target: string): RelayKind | undefined {
-  if (target.startsWith("/mcp/")) return "mcp";
-  return target.startsWith("/relay/") ? "relay" : undefined;
-}
-
 function decideRelay(
   kind: RelayKind,
   current: Current,
@@ -62,7 +57,6 @@ function decideRelay(
   sink: DecisionSink,
 ): Decision | Cancellable {
   const { head, record } = current;
-  record.proxyType = kind;
   const shown = readProxyToken(head.headers);
   const withToken = deps.runs.authRequired && shown.token === undefined;
   const path = parseRelayPath(kind, head.target, withToken);
@@ -95,7 +89,7 @@ function relay(
   const to: RelayTarget | undefined = server ?? (kind === "relay" ? deps.local.relays.get(name) : undefined);
   if (to === undefined) throw unknownName(kind, isToken(name, peer) ? "[token]" : name, run);
   const { record } = current;
-  record.path = `/${kind}${token === undefined ? "" : "/[token]"}/${name}${sub}`;
+  record.path = `/${kind}${token === undefined ? "" : "/[token]"}/${name}${sub}`.slice(0, MAX_PATH);
   const stub = server?.stub;
   if (stub !== undefined && stub.credential === undefined) throw missingCredential(stub);
   const announced = deps.local.seal.open(prefix, sub);
@@ -103,7 +97,8 @@ function relay(
   const target = upstreamTarget(to.scheme, to.authority);
   const upstreamPath = announced ?? joinPath(to, sub);
   record.host = target.display;
-  const view = new RelayView({ kind, target: to, prefix, path: upstreamPath, seal: deps.local.seal, stub });
+  const { seal } = deps.local;
+  const view = new RelayView({ kind, target: to, prefix, token, path: upstreamPath, seal, stub });
   const way = {
     target,
     path: upstreamPath + query,

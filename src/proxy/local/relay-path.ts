@@ -17,6 +17,12 @@ export interface RelayPath {
   readonly query: string;
 }
 
+/** Undefined for a target, in whatever form, that is no path of a relay. */
+export function relayKind(target: string): RelayKind | undefined {
+  if (target.startsWith("/mcp/")) return "mcp";
+  return target.startsWith("/relay/") ? "relay" : undefined;
+}
+
 /**
  * @param target origin-form, beginning with `/relay/` or `/mcp/`
  * @param withToken the first segment is a token

@@ -5,6 +5,7 @@ import type { HeaderList } from "../../http1/headers.ts";
 import { grantHint, type McpStub } from "../../inject/mcp-stub.ts";
 import { isPlainPath, type RelayTarget } from "../../run/relay-target.ts";
 import type { Transformer } from "../../transform/body-stage.ts";
+import type { Hidden } from "../../transform/needles.ts";
 import { endpointRewriter } from "../../transform/sse-endpoint.ts";
 import { type ErrorCode, ProxyError } from "../../values/errors.ts";
 import type { PathSeal } from "./path-seal.ts";
@@ -25,6 +26,8 @@ export interface RelayViewSettings {
   readonly target: RelayTarget;
   /** The relay's path as this client writes it, such as `/mcp/<token>/<name>`. */
   readonly prefix: string;
+  /** Where the prefix holds one. */
+  readonly token: string | undefined;
   /** Path at the upstream, without query; relative addresses are read from there. */
   readonly path: string;
   readonly seal: PathSeal;
@@ -42,6 +45,12 @@ export class RelayView {
     this.#settings = settings;
     this.#origin = new URL(settings.target.key).origin;
     if (settings.kind === "mcp") this.eventTransformer = endpointRewriter((data) => this.mapped(data));
+  }
+
+  /** What a logger must not see: the token stands in the addresses that are mapped. */
+  get hidden(): readonly Hidden[] {
+    const { token } = this.#settings;
+    return token === undefined ? [] : [{ secret: token, placeholder: "[token]" }];
   }
 
   /** The request may be answered by a stream of events. */
