@@ -4,7 +4,7 @@
 import type { Config } from "../config/config.ts";
 import type { FileReading } from "../config/read-file.ts";
 import type { HostInjection } from "../inject/injection-plan.ts";
-import type { AnyTransformer } from "../run/run-context.ts";
+import type { AnyTransformer } from "../transform/body-stage.ts";
 import { oauthEndpointWorkaround } from "../transform/oauth-endpoint.ts";
 import { responseScrub } from "../transform/scrub.ts";
 import type { Entry } from "./origin.ts";

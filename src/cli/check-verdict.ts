@@ -5,7 +5,7 @@ import type { CredentialConfig } from "../config/config.ts";
 import type { RequestHead } from "../http1/head.ts";
 import { RequestHeadReader } from "../http1/message-reader.ts";
 import { choose } from "../inject/credentials.ts";
-import { type HostInjection, NO_INJECTION } from "../inject/injection-plan.ts";
+import type { HostInjection } from "../inject/injection-plan.ts";
 import { admitsHost, requestVerdict } from "../policy/verdict.ts";
 import type { UpstreamTarget } from "../proxy/ports.ts";
 import { cleartextRefusal, destinationRefusal, policyRefusal, ruleRefusal } from "../proxy/refusals.ts";
@@ -100,9 +100,7 @@ class Walk {
     // A literal has been judged before the tunnel opened.
     if (!tunnel || target.authority.kind === "name") this.#destination(target);
     const { run } = this.#plan;
-    const leftAlone = run.passthrough.lookup(target.authority) === true;
-    const injection = leftAlone ? NO_INJECTION : run.injection.lookup(target.key, target.authority);
-    const transformers = leftAlone ? [] : (run.transformers.lookup(target.authority) ?? []);
+    const { injection, transformers } = run.hosts.lookup(target.key, target.authority);
     for (const text of editTexts(injection, transformers))
       this.#tell({ what: "change", text, line: undefined });
     const credentials = choose(injection.credentials, head.headers);

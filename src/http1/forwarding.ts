@@ -172,10 +172,23 @@ export function forwardTrailers(
   );
 }
 
-function strip(headers: HeaderList, options: ConnectionOptions, chunked: boolean): void {
-  const { nominated } = options;
-  headers.removeWhere((key) => {
-    if (key === "trailer") return !chunked;
-    return HOP_BY_HOP.has(key) || key.startsWith("proxy-") || nominated?.has(key) === true;
-  });
+/** First letters of what may have to go; a field that begins otherwise is looked at no further. */
+const SUSPECT = new Set([...HOP_BY_HOP, "proxy-"].map((name) => name.charCodeAt(0)));
+
+function strip(headers: HeaderList, { nominated }: ConnectionOptions, chunked: boolean): void {
+  const { keys } = headers;
+  // Most heads have at most one such field: nothing is moved before it, and nothing at all where there is none.
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i] as string; // the index is within
+    if (!endsHere(key, nominated, chunked)) continue;
+    headers.removeWhere((candidate) => endsHere(candidate, nominated, chunked));
+    return;
+  }
+}
+
+function endsHere(key: string, nominated: ReadonlySet<string> | undefined, chunked: boolean): boolean {
+  if (nominated?.has(key) === true) return key !== "trailer" || !chunked;
+  if (!SUSPECT.has(key.charCodeAt(0))) return false;
+  if (key === "trailer") return !chunked;
+  return HOP_BY_HOP.has(key) || key.startsWith("proxy-");
 }

@@ -136,7 +136,10 @@ export class ResponseHeadReader {
 // llhttp reads "GET / RTSP/1.0" and "SOURCE / ICE/1.0" as HTTP, takes several spaces for one, and does not say so.
 // The line itself is therefore held against what was read from it: its length and its last nine characters.
 class RequestLineGuard {
+  /** The last characters of a line that comes in pieces. */
   #tail = "";
+  /** The line ends in a protocol that begins with HTTP/. */
+  #http = false;
   #length = 0;
   #ended = false;
   /** The CR of an empty line has come, its LF has not. */
@@ -156,16 +159,22 @@ class RequestLineGuard {
     }
     const end = bytes.indexOf(LF, start);
     const stop = end < 0 ? bytes.length : end;
-    this.#length += stop - start;
     const from = Math.max(start, stop - PROTOCOL_LENGTH);
-    this.#tail = (this.#tail + latin1(bytes, from, stop)).slice(-PROTOCOL_LENGTH);
     this.#ended = end >= 0;
+    // Nearly always the line comes whole.
+    if (this.#ended && this.#length === 0) {
+      this.#http = isProtocol(bytes, from);
+    } else {
+      this.#tail = (this.#tail + latin1(bytes, from, stop)).slice(-PROTOCOL_LENGTH);
+      this.#http = this.#tail.startsWith(PROTOCOL);
+    }
+    this.#length += stop - start;
   }
 
   /** RFC 9112 section 3: method SP request-target SP HTTP-version CRLF, and nothing more. */
   matches(raw: RawHead): boolean {
     const expected = raw.method.length + 1 + raw.url.length + 1 + PROTOCOL_LENGTH;
-    return !this.#foreign && this.#length === expected && this.#tail.startsWith("HTTP/");
+    return !this.#foreign && this.#length === expected && this.#http;
   }
 
   reset(): void {
@@ -192,6 +201,13 @@ class StatusLineGuard {
   reset(): void {
     this.#seen = 0;
   }
+}
+
+function isProtocol(bytes: Uint8Array, from: number): boolean {
+  for (let i = 0; i < PROTOCOL.length; i++) {
+    if (bytes[from + i] !== PROTOCOL.charCodeAt(i)) return false;
+  }
+  return true;
 }
 
 function latin1(bytes: Uint8Array, from: number, to: number): string {

@@ -1,4 +1,4 @@
-// Everything that a run puts into, changes in or takes out of requests, by host: compiled once, one look-up a request.
+// Everything that a run puts into, changes in or takes out of requests, by host: compiled once.
 // Each kind of rule has its own winning host pattern; patterns that match but do not win contribute nothing.
 // wire.md section 6 (host keys; order: remove, substitute, inject, extra).
 
@@ -27,9 +27,6 @@ export interface HostInjection {
   readonly stubs: readonly McpStub[];
 }
 
-/** A client chooses hosts as it likes; beyond this many the memory of look-ups begins anew. */
-const MAX_REMEMBERED = 1024;
-
 const NO_NAMES: ReadonlySet<string> = new Set();
 
 export const NO_INJECTION: HostInjection = Object.freeze({
@@ -46,7 +43,6 @@ export class InjectionPlan {
   readonly #remove: HostTable<ReadonlySet<string>>;
   readonly #substitutions: HostTable<readonly Substitution[]>;
   readonly #stubs: ReadonlyMap<string, readonly McpStub[]>;
-  readonly #remembered = new Map<string, HostInjection>();
 
   /**
    * @param stubs by `scheme://host:port`, canonical: a stub for https:// is never replaced on http://
@@ -83,18 +79,13 @@ export class InjectionPlan {
 
   /** @param key `scheme://host:port`, canonical; the caller has it at hand */
   lookup(key: string, authority: Authority): HostInjection {
-    const known = this.#remembered.get(key);
-    if (known !== undefined) return known;
-    if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
-    const found: HostInjection = Object.freeze({
+    return Object.freeze({
       credentials: this.credentials.lookup(authority),
       extra: this.#extra.lookup(authority) ?? NO_INJECTION.extra,
       remove: this.#remove.lookup(authority) ?? NO_NAMES,
       substitutions: this.#substitutions.lookup(authority) ?? NO_INJECTION.substitutions,
       stubs: this.#stubs.get(key) ?? NO_INJECTION.stubs,
     });
-    this.#remembered.set(key, found);
-    return found;
   }
 }
 

@@ -16,10 +16,6 @@ export interface LineSink {
 
 /** A batch this large is written at once; a pipe holds 64 KiB. */
 const BATCH_BYTES = 16 * 1024;
-/** Lines are encoded into chunks of this size. */
-const CHUNK_BYTES = 64 * 1024;
-/** A UTF-16 code unit becomes at most three bytes of UTF-8. */
-const MAX_BYTES_PER_UNIT = 3;
 /** A lone line waits this long for company, and a blocked reader is asked again after it. */
 const BATCH_MS = 20;
 /** A full disk is asked again after this. */
@@ -38,11 +34,11 @@ export class LineWriter implements LineSink {
   readonly #output: Output;
   readonly #lostLine: (count: number) => string;
   readonly #onTrouble: (reason: string) => void;
-  /** Full chunks, the oldest first, then the one being filled. */
+  /** Encoded batches, the oldest first. */
   #full: Buffer[] = [];
-  #chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-  #filled = 0;
-  /** Bytes in all chunks, sent ones of the first included. */
+  /** Lines that are not encoded yet: one encoding a batch costs less than one a line. */
+  #text = "";
+  /** Bytes of all batches, sent ones of the first included, and characters of the text. */
   #size = 0;
   /** Bytes of the first chunk already sent. */
   #sent = 0;
@@ -109,15 +105,16 @@ export class LineWriter implements LineSink {
   }
 
   #append(line: string): void {
-    const most = line.length * MAX_BYTES_PER_UNIT;
-    if (this.#filled + most > this.#chunk.length) {
-      if (this.#filled > 0) this.#full.push(this.#chunk.subarray(0, this.#filled));
-      this.#chunk = Buffer.allocUnsafe(Math.max(CHUNK_BYTES, most));
-      this.#filled = 0;
-    }
-    const bytes = this.#chunk.write(line, this.#filled, "utf8");
-    this.#filled += bytes;
-    this.#size += bytes;
+    this.#text += line;
+    this.#size += line.length;
+  }
+
+  #encode(): void {
+    if (this.#text === "") return;
+    const bytes = Buffer.from(this.#text, "utf8");
+    this.#size += bytes.length - this.#text.length;
+    this.#text = "";
+    this.#full.push(bytes);
   }
 
   #wait(): void {
@@ -134,16 +131,15 @@ export class LineWriter implements LineSink {
 
   /** True when nothing is left to write. */
   #send(): boolean {
-    while (this.#size > 0) {
-      const first = this.#full[0] ?? this.#chunk.subarray(0, this.#filled);
+    this.#encode();
+    for (let first = this.#full[0]; first !== undefined; first = this.#full[0]) {
       const taken = this.#offer(first.subarray(this.#sent));
       if (taken === 0) return this.#state === "gone";
       this.#sent += taken;
       if (this.#sent < first.length) continue;
       this.#size -= first.length;
       this.#sent = 0;
-      if (this.#full.length > 0) this.#full.shift();
-      else this.#filled = 0;
+      this.#full.shift();
     }
     this.#nextBatch = BATCH_BYTES;
     return true;
@@ -167,13 +163,12 @@ export class LineWriter implements LineSink {
 
   /** Nobody will read what waits: each of its lines is lost. */
   #forget(): void {
-    const waiting = [...this.#full, this.#chunk.subarray(0, this.#filled)];
-    for (const [i, chunk] of waiting.entries()) {
+    this.#encode();
+    for (const [i, chunk] of this.#full.entries()) {
       for (let at = i === 0 ? this.#sent : 0; at < chunk.length; at++)
         if (chunk[at] === LINE_FEED) this.#lost += 1;
     }
     this.#full = [];
-    this.#filled = 0;
     this.#size = 0;
     this.#sent = 0;
   }

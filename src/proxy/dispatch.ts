@@ -68,6 +68,9 @@ function dispatch(
     case "forward":
       record.host = way.target.display;
       if (way.path !== head.target) record.path = pathOf(way.path);
-      return { kind: "exchange", request: planExchange(current, { ...way, inTunnel }, run, deps.upstreams) };
+      return {
+        kind: "exchange",
+        request: planExchange(current, way, inTunnel, undefined, run, deps.upstreams),
+      };
   }
 }

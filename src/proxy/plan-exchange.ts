@@ -6,8 +6,9 @@ import type { RequestHead } from "../http1/head.ts";
 import { type Credential, choose } from "../inject/credentials.ts";
 import { type HostInjection, NO_INJECTION } from "../inject/injection-plan.ts";
 import { type McpStub, stubsIn } from "../inject/mcp-stub.ts";
-import { requestVerdict, ruledVerdict } from "../policy/verdict.ts";
-import type { AnyTransformer, RunContext } from "../run/run-context.ts";
+import { ruledVerdict } from "../policy/verdict.ts";
+import type { RunContext } from "../run/run-context.ts";
+import type { AnyTransformer } from "../transform/body-stage.ts";
 import { ProxyError } from "../values/errors.ts";
 import type { Current } from "./decision.ts";
 import { AnswerRewriter } from "./exchange/answer-rewriter.ts";
@@ -24,21 +25,28 @@ export interface Way {
   readonly path: string;
   /** What Host becomes; undefined leaves the client's own field as it came. */
   readonly host: string | undefined;
-  readonly inTunnel: boolean;
-  /** The operator named this upstream as a relay or MCP server, which admits its host. */
-  readonly relay?: { readonly view: RelayView; readonly credential: Credential | undefined } | undefined;
+}
+
+/** The operator named this upstream as a relay or MCP server, which admits its host. */
+export interface RelayWay {
+  readonly view: RelayView;
+  readonly credential: Credential | undefined;
 }
 
 /** @throws ProxyError network-policy, request-rule, destination, malformed-request */
 export function planExchange(
   current: Current,
   way: Way,
+  inTunnel: boolean,
+  relay: RelayWay | undefined,
   run: RunContext,
   upstreams: Upstreams,
 ): ExchangeRequest {
   const { head, framing, options, record } = current;
-  const { target, path, host, relay } = way;
-  refuseByPolicy(run, way, head);
+  const { target, path, host } = way;
+  const plan = run.hosts.lookup(target.key, target.authority);
+  if (!plan.admitted && relay === undefined) throw policyRefusal(inTunnel, target.display, run.denyStatus);
+  if (plan.ruled) refuseByRules(run, way, head);
   const refusal = upstreams.refusal(target);
   if (refusal !== undefined) throw refusal;
   const webSocket = asksForWebSocket(head, options);
@@ -46,19 +54,25 @@ export function planExchange(
   if (webSocket && framing.kind !== "none") {
     throw new ProxyError("malformed-request", "a WebSocket upgrade has no body");
   }
-  // A host whose tunnels are left alone gets no credential on any other way either.
-  const plain = run.passthrough.lookup(target.authority) === true;
-  const injection = plain ? NO_INJECTION : run.injection.lookup(target.key, target.authority);
+  const { injection, transformers } = plan;
   const credentials = chosenCredentials(injection, head, relay?.credential);
-  const transformers = plain
-    ? NO_TRANSFORMERS
-    : (run.transformers.lookup(target.authority) ?? NO_TRANSFORMERS);
   const stubs = relay === undefined ? stubsIn(injection.stubs, head.headers) : NO_INJECTION.stubs;
   const given = stubs.length === 0 ? credentials : [...credentials, ...credentialsOf(stubs)];
   return {
-    ...{ head, framing, options, target, path, host, webSocket, run, record, injection, credentials, stubs },
+    head,
+    framing,
+    options,
+    target,
+    path,
+    host,
+    webSocket,
+    run,
+    record,
+    injection,
+    credentials,
+    stubs,
     gather: gathers(current, injection),
-    rewriter: rewriterFor(head, way, injection, transformers, given),
+    rewriter: rewriterFor(head, way, relay?.view, injection, transformers, given),
     relay: relay?.view,
   };
 }
@@ -87,11 +101,11 @@ function gathers({ head, framing, record }: Current, injection: HostInjection): 
 function rewriterFor(
   head: RequestHead,
   way: Way,
+  relay: RelayView | undefined,
   { substitutions }: HostInjection,
   transformers: readonly AnyTransformer[],
   credentials: readonly Credential[],
 ): AnswerRewriter | undefined {
-  const relay = way.relay?.view;
   // Nearly every request.
   if (substitutions.length === 0 && transformers.length === 0 && relay === undefined) return undefined;
   const { scheme, display } = way.target;
@@ -101,12 +115,7 @@ function rewriterFor(
   return new AnswerRewriter({ request, transformers, substitutions, credentials, relay });
 }
 
-function refuseByPolicy(run: RunContext, way: Way, head: RequestHead): void {
-  const { target, path, inTunnel, relay } = way;
-  const judge = relay === undefined ? requestVerdict : ruledVerdict;
-  const verdict = judge(run, target.authority, head.method, path, head.headers);
-  if (verdict.kind === "host-denied") throw policyRefusal(inTunnel, target.display, run.denyStatus);
+function refuseByRules(run: RunContext, { target, path }: Way, head: RequestHead): void {
+  const verdict = ruledVerdict(run, target.authority, head.method, path, head.headers);
   if (verdict.kind === "request-denied") throw ruleRefusal(verdict.reason);
 }
-
-const NO_TRANSFORMERS: readonly AnyTransformer[] = Object.freeze([]);

@@ -8,7 +8,8 @@ import { HostTable, parseHostPattern } from "../policy/host-pattern.ts";
 import { NetworkPolicy, type NetworkPolicySettings } from "../policy/network-policy.ts";
 import { compileRules, type HostRules } from "../policy/rules.ts";
 import type { PolicyPlan } from "../policy/verdict.ts";
-import type { ResponseTransformer, Transformer } from "../transform/body-stage.ts";
+import type { AnyTransformer } from "../transform/body-stage.ts";
+import { HostPlans } from "./host-plans.ts";
 import {
   compileMcpServer,
   type McpServer,
@@ -21,6 +22,8 @@ export interface RunContext extends PolicyPlan {
   /** Undefined for the default run. Part of the pool key: no upstream connection serves two runs. */
   readonly runId: string | undefined;
   readonly injection: InjectionPlan;
+  /** All that the tables here say of one host, for the data path. */
+  readonly hosts: HostPlans;
   /** In the order in which they are asked. */
   readonly transformers: HostTable<readonly AnyTransformer[]>;
   /** By name. */
@@ -34,9 +37,6 @@ export interface RunContext extends PolicyPlan {
 }
 
 export type DenyStatus = 407 | 403;
-
-/** Decides by the head at once, or is a function of the embedding program. */
-export type AnyTransformer = Transformer | ResponseTransformer;
 
 /** Answers a request to the proxy itself, in the terms of the web. */
 export type LocalHandler = (request: Request) => Response | Promise<Response>;
@@ -81,15 +81,19 @@ export function compileRun(settings: RunSettings): RunContext {
     }
     return stubsByTarget(mcpServers.values());
   });
-  return Object.freeze({
-    runId: settings.runId,
+  const tables = {
     policy: NetworkPolicy.compile({ ...network, allow: [...network.allow, ...bare] }),
     rules: compileRules(rules),
     injection,
     transformers: compileTransformers(settings.transformers ?? []),
+    passthrough,
+  };
+  return Object.freeze({
+    runId: settings.runId,
+    ...tables,
+    hosts: new HostPlans(tables),
     mcpServers,
     awsHandler: settings.awsHandler,
-    passthrough,
     denyStatus: network.denyStatus ?? 407,
   });
 }

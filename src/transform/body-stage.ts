@@ -76,3 +76,6 @@ export type ResponseTransformer = (
   request: Request,
   response: Response,
 ) => Response | undefined | Promise<Response | undefined>;
+
+/** Decides by the head at once, or is a function of the embedding program. */
+export type AnyTransformer = Transformer | ResponseTransformer;

@@ -115,11 +115,10 @@ describe("stubs", () => {
 });
 
 describe("looking up", () => {
-  test("the same authority gets the very same frozen value; one with no rules gets empty lists", () => {
+  test("gives a frozen value; a host with no rules gets empty lists", () => {
     const plan = InjectionPlan.compile(RULES);
     const authority = parseAuthority("api.a.test:443");
     const first = plan.lookup("https://api.a.test:443", authority);
-    expect(plan.lookup("https://api.a.test:443", authority)).toBe(first);
     expect(Object.isFrozen(first)).toBe(true);
     expect(plan.lookup("https://c.example:443", parseAuthority("c.example:443"))).toEqual(NO_INJECTION);
   });

@@ -5,7 +5,7 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { requestFraming } from "../../src/http1/framing.ts";
 import { MAX_GATHERED_BYTES } from "../../src/proxy/exchange/gathering.ts";
 import { Intake } from "../../src/proxy/intake.ts";
-import type { AnyTransformer } from "../../src/run/run-context.ts";
+import type { AnyTransformer } from "../../src/transform/body-stage.ts";
 import { responseScrub } from "../../src/transform/scrub.ts";
 import type { FakeWire } from "../support/fake-wire.ts";
 import { finishRigs, head, ScriptedSlot, SessionRig } from "../support/session-rig.ts";

@@ -5,8 +5,13 @@ import type { ResponseHead } from "../../http1/head.ts";
 import type { HeaderList } from "../../http1/headers.ts";
 import type { Credential } from "../../inject/credentials.ts";
 import type { Substitution } from "../../inject/token-substitution.ts";
-import type { AnyTransformer } from "../../run/run-context.ts";
-import type { BodyStage, StageSink, TransformContext, TransformRequest } from "../../transform/body-stage.ts";
+import type {
+  AnyTransformer,
+  BodyStage,
+  StageSink,
+  TransformContext,
+  TransformRequest,
+} from "../../transform/body-stage.ts";
 import { type Hidden, Needles } from "../../transform/needles.ts";
 import { prepareScrubbedRequest, responseScrub } from "../../transform/scrub.ts";
 import { beginCustom } from "../custom-transform.ts";

@@ -99,14 +99,9 @@ function relay(
   record.host = target.display;
   const { seal } = deps.local;
   const view = new RelayView({ kind, target: to, prefix, token, path: upstreamPath, seal, stub });
-  const way = {
-    target,
-    path: upstreamPath + query,
-    host: target.display,
-    inTunnel: false,
-    relay: { view, credential: stub?.credential },
-  };
-  return { kind: "exchange", request: planExchange(current, way, run, deps.upstreams) };
+  const way = { target, path: upstreamPath + query, host: target.display };
+  const relay = { view, credential: stub?.credential };
+  return { kind: "exchange", request: planExchange(current, way, false, relay, run, deps.upstreams) };
 }
 
 /** A token in the place of a name, since it has been shown elsewhere or none is due: the message goes to the log too. */

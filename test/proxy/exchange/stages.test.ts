@@ -3,8 +3,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import type { ResponseHead } from "../../../src/http1/head.ts";
-import type { AnyTransformer } from "../../../src/run/run-context.ts";
 import type {
+  AnyTransformer,
   BodyStage,
   ResponseTransformer,
   StageSink,
