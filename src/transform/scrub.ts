@@ -16,10 +16,15 @@ import { hidesSecrets, isTextual } from "./textual-type.ts";
 /** By ranges a client could fetch a secret piece by piece; a delta (RFC 3229) is as unreadable as an unknown coding. */
 const PIECEMEAL: ReadonlySet<string> = new Set(["range", "if-range", "a-im"]);
 
+/** RFC 9110 section 15.3.7: a piece of a secret is not recognised. */
+const PARTIAL_CONTENT = 206;
+
 /** Header and trailer fields are searched by whoever passes them on, with `Needles.replaceIn`. */
 export const responseScrub: Transformer = {
   begin({ needles, bodyless }, head, sink) {
     if (needles === undefined || !isTextual(head.headers)) return undefined;
+    // Range is never sent on, but an upstream may have an equivalent of its own, or answer so unasked.
+    if (!bodyless && head.status === PARTIAL_CONTENT) throw unsearchable("only a part of a text");
     const codings = bodyless ? [] : codingsOf(head.headers);
     // Nothing of the answer is quoted: it may be what has to be hidden.
     if (codings === undefined) {

@@ -72,14 +72,14 @@ export class AnswerRewriter {
 
   /** Changes the fields of a head or of a trailer section in place. */
   rewriteFields(headers: HeaderList): void {
-    this.#settings.relay?.rewriteFields(headers);
     const needles = this.#shown;
-    if (needles === undefined) return;
-    for (let i = 0; i < headers.values.length; i++) {
+    for (let i = 0; needles !== undefined && i < headers.values.length; i++) {
       // A token of digits may be the length of some body, and that length is what the client goes by.
       if (FRAMING.has(headers.keys[i] as string)) continue; // the index is within
       headers.values[i] = needles.replaceIn(headers.values[i] as string); // the index is within
     }
+    // Last: what a relay seals is the address that the client sees, with its placeholders.
+    this.#settings.relay?.rewriteFields(headers);
   }
 
   get #shown(): Needles | undefined {

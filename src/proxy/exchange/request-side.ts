@@ -94,9 +94,8 @@ export function opening(request: ExchangeRequest, gathered: Buffer | undefined):
     webSocket: request.webSocket,
   });
   if (request.host !== undefined) headers.set("Host", request.host);
-  // It would be an address of the proxy's own, often with the client's token in its path: clients that follow a
-  // redirect send the one they came from.
-  if (request.relay !== undefined) headers.remove("referer");
+  const { relay } = request;
+  if (relay !== undefined) headers.removeWhere((key, i) => relay.isOwnAddress(key, headers.values[i] ?? ""));
   if (headers.get("x-request-id") !== record.requestId || headers.count("x-request-id") > 1) {
     headers.set("X-Request-Id", record.requestId);
   }

@@ -58,6 +58,15 @@ export class RelayView {
     return this.eventTransformer !== undefined && request.joined("accept")?.includes("event-stream") === true;
   }
 
+  /**
+   * The field holds an address of the proxy's own, often with the client's token in its path: clients that follow a
+   * redirect send the one they came from.
+   */
+  isOwnAddress(key: string, value: string): boolean {
+    const { token, prefix } = this.#settings;
+    return key === "referer" || (token !== undefined && value.includes(prefix));
+  }
+
   /** Maps the addresses in an answer's fields, in place. */
   rewriteFields(headers: HeaderList): void {
     for (let i = 0; i < headers.keys.length; i++) {
