@@ -278,6 +278,25 @@ describe("Pitfall 3: host-match divergence", () => {
     );
   });
 
+  test("a relay and an MCP server spelled otherwise are the same host for credentials, stubs and the destination check", async () => {
+    await using upstream = startUpstream({ tls: false, reply: () => ok() });
+    const { authority, port } = upstream;
+    const config = everything(`LOCALHOST.:${port}`, "HTTP");
+    await using proxy = await startProxy({ loopback: false, config });
+    const client = await connectProxy(proxy);
+    for (const request of [
+      get("/relay/api/x", "moat-proxy"),
+      post("/mcp/tools", "moat-proxy", "{}"),
+      get(`http://${authority}/`, authority, ["x-api-key: moat-stub-tools"]),
+      get(`HTTP://LocalHost.:${port}/`, authority, ["X-API-Key: moat-stub-tools"]),
+    ]) {
+      expect((await exchange(client, request)).status).toBe(200);
+      const received = upstream.requests.at(-1) as Request;
+      expect([value(received, "x-api-key"), value(received, "host")]).toEqual([SECRET, authority]);
+    }
+    client.destroy();
+  });
+
   test.skipIf(!ipv6)("brackets and spellings of an IPv6 address are the same host everywhere", async () => {
     await using upstream = startUpstream({ host: "::1", reply: () => ok() });
     const { port } = upstream;
