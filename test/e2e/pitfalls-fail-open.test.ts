@@ -73,7 +73,7 @@ describe("Pitfall 10: fail-open and privilege", () => {
         const answer = await readResponse(stream);
         expect([answer.status, value(answer, "x-echo")]).toEqual([status, PLACEHOLDER]);
         expect(text(answer)).toBe(`"${PLACEHOLDER}"`);
-        expect(answer.trailers.every(([, shown]) => shown === PLACEHOLDER)).toBe(true);
+        expect(answer.trailers).toEqual([["X-Trailer", PLACEHOLDER]]);
         expect(stream.text).not.toContain(SECRET);
       }
       expectNotPrinted(proxy, [SECRET]);
