@@ -123,10 +123,9 @@ export class Exchange implements WireHandler, DialHandler {
     this.#bodyDone = true;
     const request = this.#request;
     if (request === undefined) return;
-    if (this.#phase === "gathering") {
-      this.#proceed(request);
-      return;
-    }
+    this.#extendDeadline();
+    // What is gathered had its length announced.
+    if (this.#phase === "gathering") this.#proceed(request);
     if (request.framing.kind !== "chunked") return;
     this.#bodyStarted = true;
     if (trailers !== undefined) forwardTrailers(trailers, request.options.nominated, injectedNames(request));
@@ -302,15 +301,17 @@ export class Exchange implements WireHandler, DialHandler {
     this.#acceptedBefore = wire.accepted;
     this.#phase = "open";
     wire.handler = this;
-    const { head, body } = this.#opening;
-    wire.queue(head);
-    if (body !== undefined) wire.queue(body);
+    wire.queue(this.#opening.head);
+    if (this.#opening.body !== undefined) wire.queue(this.#opening.body);
     this.#extendDeadline();
   }
 
+  // While the client owes a streamed body that no missing 100 holds back, the silence is not the upstream's.
   #extendDeadline(): void {
-    const { status, staged } = this.#response;
-    if (status === 0 && !staged) this.deadline = this.#clock.now() + this.#responseHeaderMs;
+    if (this.#request === undefined || this.#response.status !== 0 || this.#response.staged) return;
+    const held = !this.#bodyStarted && expectsContinue(this.#request.head);
+    const owed = this.#phase === "open" && !this.#bodyDone && !held;
+    this.deadline = owed ? NEVER : this.#clock.now() + this.#responseHeaderMs;
   }
 
   // The upstream has gone, its answer complete; a transformer may still be working on it.
@@ -357,8 +358,7 @@ export class Exchange implements WireHandler, DialHandler {
     const upstream = this.#upstream;
     const response = this.#response;
     const bodyDone = this.#bodyDone;
-    const sent = bodyDone && upstream?.wire.backlog === 0;
-    const reusable = !this.#poisoned && sent && response.reusable;
+    const reusable = !this.#poisoned && bodyDone && upstream?.wire.backlog === 0 && response.reusable;
     if (response.asksForConnectionAuth) this.#lease.pin();
     if (this.#request !== undefined) evictRefused(this.#request, response.refusal);
     this.#reset();

@@ -251,6 +251,30 @@ describe("an upstream that does not answer", () => {
     expect(rig.records.map(({ status }) => status)).toEqual([504]);
   });
 
+  test("is not to blame while the client owes it body bytes, however long", () => {
+    const rig = new SessionRig({ limits: { responseHeaderMs: 1_000 } });
+    rig.client.says(POST);
+    const upstream = rig.dialled();
+    rig.pass(10_000_000);
+    rig.client.says("o");
+    rig.pass(10_000_000);
+    rig.client.says("k");
+    rig.pass(900);
+    upstream.says(OK);
+    expect(rig.client.heard()).toBe(OK);
+    expect(rig.log()).toEqual(["http POST api.test/a 200"]);
+  });
+
+  test("is given up when the client's body waits for a 100 that does not come", () => {
+    const rig = new SessionRig({ limits: { responseHeaderMs: 1_000 } });
+    rig.client.says(
+      head("POST http://api.test/a HTTP/1.1", "Host: api.test", "Expect: 100-continue", "Content-Length: 2"),
+    );
+    rig.dialled();
+    rig.pass(1_100);
+    expect(rig.client.heard()).toStartWith("HTTP/1.1 504 ");
+  });
+
   test("has as long after the last body byte it was sent", () => {
     const rig = new SessionRig({ limits: { responseHeaderMs: 1_000 } });
     rig.client.says(POST);
