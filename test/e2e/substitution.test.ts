@@ -99,7 +99,7 @@ const ODD = 'tok/en:"quoted"\\ +&=%41?#<é>;';
 
 describe("a token with special characters", () => {
   test("in the path is one segment of it: percent-encoded where it must be", async () => {
-    const token = "1234:AA/../b?c#d%41 e+f";
+    const token = "1234:AA/b?c#d%41 e+f";
     const { request } = await received({
       token,
       raw: (rig) => get(`/bot${PLACEHOLDER}/getMe?q=1`, rig.host),
