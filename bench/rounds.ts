@@ -1,0 +1,165 @@
+// Runs one scenario: its targets side by side, in interleaved rounds, so that whatever else the machine does hits
+// all of them alike. A target that fails is left out from there on, and the reason stays.
+
+import { join } from "node:path";
+import type { Load, Measured, Plan } from "./plan.ts";
+import { loadFor, type Origin, operationsOf, type Scenario } from "./scenarios.ts";
+import type { Needs, Running, Target, World } from "./targets/target.ts";
+
+/** The runtime compiles what is hot, and needs to have seen it. */
+const FIRST_WARM_UP = { seconds: 2, operations: 30_000 };
+const NO_WARM_UP = { seconds: 0, operations: 0 };
+
+export interface Series {
+  readonly target: string;
+  /** One for each round; those before a failure, if there was one. */
+  readonly rounds: readonly Measured[];
+  /** Why it does not take part, or what went wrong. */
+  readonly problem?: string;
+}
+
+export interface Pace {
+  readonly rounds: number;
+  /** Share of the scenario's seconds. */
+  readonly share: number;
+}
+
+export function originPort(world: World, origin: Origin): number {
+  const { nginx, plain, own } = world.upstreams;
+  const port = { nginx, "nginx-plain": plain, own }[origin];
+  // Without nginx there is still an upstream for small answers.
+  return port ?? own;
+}
+
+/** @param rates requests a second of each target, for a load at a fixed rate */
+export async function runScenario(
+  scenario: Scenario,
+  targets: readonly Target[],
+  world: World,
+  pace: Pace,
+  rates: ReadonlyMap<string, number>,
+): Promise<Series[]> {
+  const stage = new Stage(scenario, targets, world, pace, rates);
+  try {
+    if (scenario.fresh !== true) await stage.start();
+    for (let round = 0; round < pace.rounds; round++) await stage.round(round);
+  } finally {
+    await stage.end();
+  }
+  return stage.series();
+}
+
+class Stage {
+  readonly #scenario: Scenario;
+  readonly #world: World;
+  readonly #pace: Pace;
+  readonly #rates: ReadonlyMap<string, number>;
+  readonly #needs: Needs;
+  readonly #targets: readonly Target[];
+  readonly #running = new Map<Target, Running>();
+  readonly #rounds = new Map<Target, Measured[]>();
+  readonly #problems = new Map<Target, string>();
+
+  constructor(
+    scenario: Scenario,
+    targets: readonly Target[],
+    world: World,
+    pace: Pace,
+    rates: ReadonlyMap<string, number>,
+  ) {
+    this.#scenario = scenario;
+    this.#targets = targets;
+    this.#world = world;
+    this.#pace = pace;
+    this.#rates = rates;
+    this.#needs = { ...scenario.needs, originPort: originPort(world, scenario.origin) };
+    for (const target of targets) {
+      this.#rounds.set(target, []);
+      const problem = target.missing ?? target.refuses(this.#needs);
+      if (problem !== undefined) this.#problems.set(target, problem);
+    }
+  }
+
+  async start(): Promise<void> {
+    for (const target of this.#taking()) await this.#try(target, () => this.#start(target, "0"));
+  }
+
+  async round(round: number): Promise<void> {
+    const order = round % 2 === 0 ? this.#taking() : this.#taking().reverse();
+    for (const target of order) await this.#try(target, () => this.#measure(target, round));
+  }
+
+  async end(): Promise<void> {
+    for (const target of [...this.#running.keys()]) await this.#stop(target);
+  }
+
+  series(): Series[] {
+    return this.#targets.map((target) => {
+      const problem = this.#problems.get(target);
+      const rounds = this.#rounds.get(target) ?? [];
+      return { target: target.name, rounds, ...(problem === undefined ? {} : { problem }) };
+    });
+  }
+
+  #taking(): Target[] {
+    return this.#targets.filter((target) => !this.#problems.has(target));
+  }
+
+  async #try(target: Target, act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      this.#problems.set(target, problem);
+      console.error(`  ${target.name} failed: ${problem}`);
+      await this.#stop(target);
+    }
+  }
+
+  async #start(target: Target, suffix: string): Promise<void> {
+    const label = `${target.name}-${this.#scenario.id}-${suffix}`;
+    this.#running.set(target, await target.start(this.#world, this.#needs, label));
+  }
+
+  async #stop(target: Target): Promise<void> {
+    const running = this.#running.get(target);
+    this.#running.delete(target);
+    if (running !== undefined) await this.#world.ground.end(running.child);
+  }
+
+  async #measure(target: Target, round: number): Promise<void> {
+    const { fresh, seconds, warmUp, load } = this.#scenario;
+    if (fresh === true) await this.#start(target, String(round));
+    const running = this.#running.get(target);
+    if (running === undefined) throw new Error("not running");
+    const cold = fresh === true || load.kind === "idle";
+    const first = round === 0 && load.kind !== "streams" ? FIRST_WARM_UP : undefined;
+    const operations = Number.MAX_SAFE_INTEGER;
+    const { upstreams } = this.#world;
+    const plan: Plan = {
+      route: running.route,
+      load: this.#loadOf(target),
+      warmUp: cold ? NO_WARM_UP : (first ?? { seconds: warmUp, operations }),
+      measure: { seconds: seconds * this.#pace.share, operations: operationsOf(this.#scenario) },
+      // Without a proxy it is the upstream whose cost shows.
+      target: target.name === "direct" ? (upstreams.pids[0] ?? 0) : running.child.pid,
+      upstreams: upstreams.pids,
+    };
+    this.#rounds.get(target)?.push(await generate(this.#world, plan));
+    if (fresh === true) await this.#stop(target);
+  }
+
+  #loadOf(target: Target): Load {
+    const load = loadFor(this.#scenario, target.name);
+    if (load.kind !== "open") return load;
+    const perSecond = this.#rates.get(target.name);
+    if (perSecond === undefined) throw new Error("its rate is not known: it took no part in the closed loop");
+    return { ...load, perSecond };
+  }
+}
+
+/** Runs the load generator with a plan. */
+export async function generate(world: Pick<World, "ground">, plan: Plan): Promise<Measured> {
+  const script = join(import.meta.dir, "load/main.ts");
+  return JSON.parse(await world.ground.run([process.execPath, script, JSON.stringify(plan)])) as Measured;
+}
