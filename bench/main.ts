@@ -19,6 +19,7 @@ import { Mitmdump } from "./targets/mitmdump.ts";
 import { Nginx } from "./targets/nginx.ts";
 import { Squid } from "./targets/squid.ts";
 import type { Target, World } from "./targets/target.ts";
+import { WithOne } from "./targets/with-one.ts";
 import { startUpstreams } from "./upstreams.ts";
 
 const USAGE = `npm run bench -- [flags]
@@ -33,7 +34,8 @@ const USAGE = `npm run bench -- [flags]
 const OURS = "moat-proxy";
 const ROUNDS = 5;
 /** Of a scenario's measured time. */
-const QUICK_SHARE = 0.3;
+const QUICK_SHARE = 0.25;
+const QUICK_STARTS = 3;
 const NOT_YET = "a run resolved by its token among 1,000: not measured yet, it needs the interface for runs";
 
 interface Choices {
@@ -114,18 +116,25 @@ async function run(choices: Choices, ground: Ground): Promise<Result> {
   const certificates = makeCertificates(ground, many);
   const world: World = { ground, certificates, upstreams: await startUpstreams(ground, certificates) };
   const direct = new Direct();
+  const [ours] = choices.targets;
   const pace: Pace = { rounds: choices.rounds, share: choices.quick ? QUICK_SHARE : 1 };
   const scenarios: ScenarioResult[] = [];
   for (const scenario of choices.scenarios) {
     console.error(scenario.title);
-    const targets = [...choices.targets, ...(scenario.direct === true ? [direct] : [])];
+    const targets = [
+      ...choices.targets,
+      ...(scenario.withOne === true && ours !== undefined ? [new WithOne(ours)] : []),
+      ...(scenario.direct === true && !(choices.quick && scenario.id === CLOSED_FOR_OPEN) ? [direct] : []),
+    ];
     const rates = scenario.load.kind === "open" ? await halfRates(scenarios, targets, world) : new Map();
     const series = await runScenario(scenario, targets, world, pace, rates);
     for (const figures of figuresOf(series)) say(figures);
     scenarios.push({ id: scenario.id, title: scenario.title, unit: scenario.unit, series });
   }
   if (choices.startup) console.error("start and idle memory");
-  const startup = choices.startup ? await measureStartup(choices.targets, world, choices.rounds) : [];
+  const startup = choices.startup
+    ? await measureStartup(choices.targets, world, choices.quick ? QUICK_STARTS : choices.rounds)
+    : [];
   return {
     version: 1,
     date: new Date().toISOString(),

@@ -45,12 +45,13 @@ export type Load =
       readonly perSecond: number;
       readonly exchange: Exchange;
     }
-  /** A new connection for each request; hosts in turn, `localhost` when there is but one. */
+  /** A new connection for each request; hosts in turn, `localhost` when there is but one, and to warm up when `cold`. */
   | {
       readonly kind: "connects";
       readonly connections: number;
       readonly resume: boolean;
       readonly hosts: number;
+      readonly cold: boolean;
       readonly exchange: Exchange;
     }
   /** Event streams that stay open. */

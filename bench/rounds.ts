@@ -8,6 +8,7 @@ import type { Needs, Running, Target, World } from "./targets/target.ts";
 
 /** The runtime compiles what is hot, and needs to have seen it. */
 const FIRST_WARM_UP = { seconds: 2, operations: 30_000 };
+const QUICK_FIRST_WARM_UP = { seconds: 1, operations: 20_000 };
 const NO_WARM_UP = { seconds: 0, operations: 0 };
 
 export interface Series {
@@ -133,13 +134,18 @@ class Stage {
     const running = this.#running.get(target);
     if (running === undefined) throw new Error("not running");
     const cold = fresh === true || load.kind === "idle";
-    const first = round === 0 && load.kind !== "streams" ? FIRST_WARM_UP : undefined;
+    const first =
+      round === 0 && load.kind !== "streams"
+        ? this.#pace.share < 1
+          ? QUICK_FIRST_WARM_UP
+          : FIRST_WARM_UP
+        : undefined;
     const operations = Number.MAX_SAFE_INTEGER;
     const { upstreams } = this.#world;
     const plan: Plan = {
       route: running.route,
       load: this.#loadOf(target),
-      warmUp: cold ? NO_WARM_UP : (first ?? { seconds: warmUp, operations }),
+      warmUp: cold ? NO_WARM_UP : (first ?? { seconds: warmUp * this.#pace.share, operations }),
       measure: { seconds: seconds * this.#pace.share, operations: operationsOf(this.#scenario) },
       // Without a proxy it is the upstream whose cost shows.
       target: target.name === "direct" ? (upstreams.pids[0] ?? 0) : running.child.pid,

@@ -2,6 +2,7 @@
 
 import type { Load } from "./plan.ts";
 import type { Needs } from "./targets/target.ts";
+import { WITH_ONE } from "./targets/with-one.ts";
 import { JSON_BYTES, MEGABYTE, SMALL_BODY } from "./upstreams.ts";
 
 export type Origin = "nginx" | "nginx-plain" | "own";
@@ -21,6 +22,8 @@ export interface Scenario {
   readonly warmUp: number;
   /** Each round on targets that were just started. */
   readonly fresh?: boolean;
+  /** Also measured with one pattern, credential and host only, to see what the many add. */
+  readonly withOne?: boolean;
   /** Also measured without any proxy. */
   readonly direct?: boolean;
   /** Part of `--quick`. */
@@ -42,8 +45,9 @@ function smallGet(connections: number): Pick<Scenario, "unit" | "origin" | "load
 function newTunnels(
   resume: boolean,
   hosts: number,
+  cold = false,
 ): Pick<Scenario, "unit" | "origin" | "load" | "seconds" | "warmUp"> {
-  const load = { kind: "connects", connections: 16, resume, hosts, exchange: SMALL } as const;
+  const load = { kind: "connects", connections: 16, resume, hosts, cold, exchange: SMALL } as const;
   return { unit: "request", origin: "nginx", load, seconds: 1.5, warmUp: 0.3 };
 }
 
@@ -131,20 +135,24 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     ...{ id: "patterns-1000", title: "small GET, strict policy with 1,000 patterns", ...smallGet(32) },
-    needs: { ...SECURE, patterns: MANY },
+    ...{ needs: { ...SECURE, patterns: MANY }, withOne: true },
   },
   {
     ...{ id: "credentials-1000", title: "small GET, 1,000 credentials", ...smallGet(32) },
-    needs: { ...SECURE, credentials: MANY },
+    ...{ needs: { ...SECURE, credentials: MANY }, withOne: true },
   },
   {
-    ...{ id: "hosts-cold", title: "500 hosts, each for the first time", ...newTunnels(false, MANY_HOSTS) },
+    ...{
+      id: "hosts-cold",
+      title: "500 hosts, each for the first time",
+      ...newTunnels(false, MANY_HOSTS, true),
+    },
     ...{ needs: { ...SECURE, credentials: MANY_HOSTS, hosts: MANY_HOSTS }, fresh: true },
-    ...{ seconds: 30, operations: MANY_HOSTS, warmUp: 0 },
+    ...{ seconds: 30, operations: MANY_HOSTS, warmUp: 1.5 },
   },
   {
     ...{ id: "hosts-warm", title: "500 hosts, again and again", ...newTunnels(false, MANY_HOSTS) },
-    needs: { ...SECURE, credentials: MANY_HOSTS, hosts: MANY_HOSTS },
+    ...{ needs: { ...SECURE, credentials: MANY_HOSTS, hosts: MANY_HOSTS }, withOne: true },
   },
 ];
 
@@ -152,7 +160,7 @@ export const SCENARIOS: readonly Scenario[] = [
 export function loadFor(scenario: Scenario, target: string): Load {
   const { load } = scenario;
   // A reverse proxy stands for one host; its figure is that of a new tunnel.
-  if (load.kind === "connects" && target === "nginx") return { ...load, hosts: 1 };
+  if (load.kind === "connects" && (target === "nginx" || target === WITH_ONE)) return { ...load, hosts: 1 };
   // An interpreter needs minutes for 5,000 handshakes; what one tunnel takes can be seen with fewer.
   if (load.kind === "idle" && target === "mitmdump") return { ...load, connections: 500 };
   return load;

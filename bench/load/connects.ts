@@ -26,6 +26,7 @@ class ConnectLoop implements Driver {
   readonly #plan: Plan;
   readonly #load: Connects;
   readonly #places: readonly Place[];
+  readonly #warmPlaces: readonly Place[];
   readonly #resolve: (measured: Measured) => void;
   readonly #fail: (why: string) => void;
   readonly #meter: Meter;
@@ -50,10 +51,12 @@ class ConnectLoop implements Driver {
     this.#budget = new Budget(this.#warm ? plan.measure : plan.warmUp);
     const hosts =
       load.hosts === 1 ? ["localhost"] : Array.from({ length: load.hosts }, (_, i) => manyHost(i));
-    this.#places = hosts.map((host, i) => ({
+    const placeOf = (host: string, i: number): Place => ({
       opening: { route: plan.route, host, ca, resume: load.resume, from: sourceOf(i) },
       prepared: prepare(load.exchange, plan.route, host),
-    }));
+    });
+    this.#places = hosts.map(placeOf);
+    this.#warmPlaces = load.cold ? [placeOf("localhost", 0)] : this.#places;
     this.#meter = new Meter(plan);
   }
 
@@ -79,12 +82,12 @@ class ConnectLoop implements Driver {
 
   #open(): void {
     if (this.#budget.take()) {
-      const place = this.#places[this.#started++ % this.#places.length];
+      const places = this.#warm ? this.#places : this.#warmPlaces;
+      const place = places[this.#started++ % places.length];
       if (place === undefined) throw new Error("no host");
       this.#running++;
       const now = performance.now();
-      const opening =
-        this.#places.length > 1 ? place.opening : { ...place.opening, from: sourceOf(this.#started) };
+      const opening = places.length > 1 ? place.opening : { ...place.opening, from: sourceOf(this.#started) };
       this.#since.set(new Client(opening, place.prepared, this), now);
       return;
     }

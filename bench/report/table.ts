@@ -1,7 +1,7 @@
 // The Markdown that documents show, made from a result alone. One table of what operations cost, one of how fast
 // they are, one of starts and memory, and what could not be measured.
 
-import type { Result } from "./result.ts";
+import type { Result, ScenarioResult } from "./result.ts";
 import { type Figures, figuresOf, median, type Spread } from "./statistics.ts";
 
 export function markdown(result: Result): string {
@@ -68,14 +68,18 @@ export function markdown(result: Result): string {
 }
 
 /** What a proxy adds at half load to what is there without one. */
-function addedLatency(all: readonly { id: string; figures: readonly Figures[] }[]): string[] {
-  const figures = all.find(({ id }) => id === "get-open")?.figures ?? [];
-  const without = figures.find(({ target }) => target === "direct")?.p99;
-  const added = figures.flatMap(({ target, p99, perSecond, late }) =>
-    target === "direct" || p99 === undefined || without === undefined
-      ? []
-      : [{ target, added: p99 - without, perSecond: perSecond ?? 0, late: late ?? 0 }],
-  );
+function addedLatency(all: readonly (ScenarioResult & { readonly figures: readonly Figures[] })[]): string[] {
+  const scenario = all.find(({ id }) => id === "get-open");
+  const without = scenario?.series.find(({ target }) => target === "direct")?.rounds ?? [];
+  const added = (scenario?.figures ?? []).flatMap(({ target, perSecond, late }) => {
+    const rounds = scenario?.series.find((series) => series.target === target)?.rounds ?? [];
+    // Round by round: what the machine did meanwhile hit both.
+    const differences = rounds.flatMap(
+      ({ latency }, i) => latency.p99 - (without[i]?.latency.p99 ?? Number.NaN),
+    );
+    if (target === "direct" || differences.length === 0) return [];
+    return [{ target, added: median(differences), perSecond: perSecond ?? 0, late: late ?? 0 }];
+  });
   if (added.length === 0) return [];
   const nginx = added.find(({ target }) => target === "nginx")?.added;
   return [
@@ -85,7 +89,7 @@ function addedLatency(all: readonly { id: string; figures: readonly Figures[] }[
         row.target,
         number(row.perSecond, 0),
         number(row.added, 2),
-        nginx === undefined ? "–" : number(row.added / nginx, 2),
+        nginx === undefined || nginx <= 0 ? "–" : number(row.added / nginx, 2),
         number(row.late, 2),
       ]),
     ),

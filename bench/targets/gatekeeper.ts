@@ -65,10 +65,8 @@ function credential(host: string, value: string): unknown {
 
 /** All that have a credential: fillers, with the hosts that are asked in their middle. */
 export function credentialHosts(needs: Needs): string[] {
-  const asked =
-    needs.hosts === 1
-      ? [`localhost:${needs.originPort}`]
-      : Array.from({ length: needs.hosts }, (_, i) => manyHost(i));
+  const many = needs.hosts === 1 ? [] : Array.from({ length: needs.hosts }, (_, i) => manyHost(i));
+  const asked = [`localhost:${needs.originPort}`, ...many];
   return inTheMiddle(asked, needs.credentials - asked.length, (i) => `api-${i}.example.com`);
 }
 

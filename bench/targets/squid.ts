@@ -22,7 +22,7 @@ export class Squid implements Target {
         : "squid here has no ssl-bump (Debian: squid-openssl)";
 
   refuses(needs: Needs): string | undefined {
-    return needs.credentials > 1 ? "one rule per header field, no table of credentials" : undefined;
+    return needs.credentials > needs.hosts ? "one rule per header field, no table of credentials" : undefined;
   }
 
   async start(world: World, needs: Needs, label: string): Promise<Running> {
