@@ -6,8 +6,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { type Certificates, freePort, Ground, makeCertificates } from "./ground.ts";
-import type { Contestant, PairPlan, PairRounds } from "./load/pair.ts";
-import { median } from "./report/statistics.ts";
+import type { Contestant, Outcome, Plan } from "./plan.ts";
+import { cpuMicros, median, ratios } from "./report/statistics.ts";
+import { generate } from "./rounds.ts";
 import { GatekeeperStyle } from "./targets/gatekeeper.ts";
 import { PLACEHOLDER, type World } from "./targets/target.ts";
 import { SMALL_BODY, startOwn } from "./upstreams.ts";
@@ -20,9 +21,17 @@ const ROUNDS = 5;
 const RENEWAL = 7;
 const CONNECTIONS = 32;
 /** Until the compiler of the runtime is done. */
-const WARM_UP_SECONDS = 4;
-/** About a second of CPU for each of the two: the ticks of /proc are 1 % of it. */
-const ROUND_SECONDS = 2.4;
+const WARM_UP_SECONDS = 2;
+/** Of each of the two, and about as much CPU: the ticks of /proc are 1 % of it. */
+const ROUND_SECONDS = 1.2;
+
+/** So short that whatever else the machine does hits both alike. */
+const SLICE_MS = 40;
+const LOAD = {
+  kind: "closed",
+  connections: CONNECTIONS,
+  exchange: { kind: "get", path: "/small", body: SMALL_BODY },
+} as const;
 
 async function startReference(
   ground: Ground,
@@ -42,27 +51,29 @@ async function startReference(
   const child = ground.start("reference", [process.execPath, script, JSON.stringify(settings)]);
   await ground.ready("reference", child, port);
   const route = { way: "tls", port, originPort: upstreamPort, caFile: certificates.ca } as const;
-  return { pid: child.pid, route: { ...route, authorization: PLACEHOLDER } };
+  return { target: child.pid, load: LOAD, route: { ...route, authorization: PLACEHOLDER } };
 }
 
 /** The ratios of one series, on programs that were just started, as in every run of CI. */
 async function series(): Promise<number[]> {
   const ground = new Ground();
   try {
-    const plan: PairPlan = {
-      contestants: await startBoth(ground),
-      exchange: { kind: "get", path: "/small", body: SMALL_BODY },
-      connections: CONNECTIONS,
-      warmUpSeconds: WARM_UP_SECONDS,
+    const [ours, reference] = await startBoth(ground);
+    const plan: Plan = {
+      kind: "turns",
+      contestants: [ours, reference],
+      warmUp: { seconds: WARM_UP_SECONDS, operations: Number.MAX_SAFE_INTEGER },
+      measure: { seconds: ROUND_SECONDS, operations: Number.MAX_SAFE_INTEGER },
       rounds: ROUNDS,
-      roundSeconds: ROUND_SECONDS,
+      sliceMs: SLICE_MS,
+      upstreams: [],
     };
-    const script = join(import.meta.dir, "load/pair.ts");
-    const output = await ground.run([process.execPath, script, JSON.stringify(plan)]);
-    const rounds = JSON.parse(output) as PairRounds;
-    const micros = (of: 0 | 1): string => median(rounds.map((round) => round[of])).toFixed(1);
-    console.log(`moat-proxy ${micros(0)} µs, reference ${micros(1)} µs`);
-    return rounds.map(([ours, theirs]) => ours / theirs);
+    const [outcome, other] = await generate({ ground }, plan);
+    const problem = outcome?.problem ?? other?.problem;
+    if (outcome === undefined || other === undefined || problem !== undefined) throw new Error(problem);
+    const micros = ({ rounds }: Outcome): string => median(rounds.map(cpuMicros)).toFixed(1);
+    console.log(`moat-proxy ${micros(outcome)} µs, reference ${micros(other)} µs`);
+    return ratios(outcome.rounds, other.rounds);
   } finally {
     await ground.stop();
   }
@@ -78,7 +89,7 @@ async function startBoth(ground: Ground): Promise<[Contestant, Contestant]> {
   if (ours.missing !== undefined) throw new Error(`${ours.missing}: npm run build`);
   const needs = { passage: "secure", originPort: own.port, credentials: 1, patterns: 0, hosts: 1 } as const;
   const { child, route } = await ours.start(world, needs, "moat-proxy");
-  return [{ pid: child.pid, route }, await startReference(ground, certificates, own.port)];
+  return [{ target: child.pid, load: LOAD, route }, await startReference(ground, certificates, own.port)];
 }
 
 async function check(): Promise<boolean> {

@@ -3,7 +3,7 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { Ground, makeCertificates } from "./ground.ts";
 import { publish } from "./report/main.ts";
@@ -78,12 +78,12 @@ function choicesOf(args: readonly string[]): Choices | undefined {
   const peers = values.peer.map((peer) => {
     const [, name = "", path = ""] = /^([\w.-]+)=(.+)$/.exec(peer) ?? [];
     if (path === "") throw new Error(`--peer ${peer}: NAME=PATH is expected`);
-    return { name, path: Bun.which(path) ?? join(process.cwd(), path) };
+    return { name, path: Bun.which(path) ?? resolve(path) };
   });
   const mitmdump = peers.find(({ name }) => name === "mitmdump")?.path ?? "mitmdump";
   const others = peers.filter(({ name }) => name !== "mitmdump");
   const targets: Target[] = [
-    new GatekeeperStyle(OURS, join(process.cwd(), values.binary), true),
+    new GatekeeperStyle(OURS, resolve(values.binary), true),
     new Nginx(),
     ...others.map(({ name, path }) => new GatekeeperStyle(name, path, isMoatProxy(path))),
     ...(values.quick ? [] : [new Squid(), new Mitmdump(mitmdump)]),

@@ -59,16 +59,48 @@ export type Load =
   /** Tunnels that have served one request and then do nothing. */
   | { readonly kind: "idle"; readonly connections: number; readonly exchange: Exchange };
 
-export interface Plan {
-  readonly route: Route;
-  readonly load: Load;
+/** Loads that stop and go on at any moment, so that several targets can take turns in short slices. */
+export type TurnLoad = Extract<Load, { kind: "closed" | "connects" }>;
+export type AloneLoad = Exclude<Load, TurnLoad>;
+
+/** One target after the other in slices of milliseconds: what else the machine does hits all alike. */
+export interface TurnsPlan {
+  readonly kind: "turns";
+  readonly contestants: readonly Contestant[];
   /** Not counted. It ends with whichever comes first. */
   readonly warmUp: Bounds;
+  /** Of each contestant in each round. */
   readonly measure: Bounds;
-  /** Root processes whose CPU and memory are read at both ends of the measured time. */
+  readonly rounds: number;
+  readonly sliceMs: number;
+  readonly upstreams: readonly number[];
+}
+
+export interface Contestant {
+  readonly route: Route;
+  readonly load: TurnLoad;
+  /** Root process whose CPU and memory are read. */
+  readonly target: number;
+}
+
+/** What came of one contestant: its rounds, and why there are no more. */
+export interface Outcome {
+  readonly rounds: readonly Measured[];
+  readonly problem?: string;
+}
+
+/** One target for itself, once. */
+export interface AlonePlan {
+  readonly kind: "alone";
+  readonly route: Route;
+  readonly load: AloneLoad;
+  readonly warmUp: Bounds;
+  readonly measure: Bounds;
   readonly target: number;
   readonly upstreams: readonly number[];
 }
+
+export type Plan = TurnsPlan | AlonePlan;
 
 export interface Bounds {
   readonly seconds: number;

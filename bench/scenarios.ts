@@ -18,7 +18,7 @@ export interface Scenario {
   /** Seconds of a round's measured time, and at most so many operations. */
   readonly seconds: number;
   readonly operations?: number;
-  /** Seconds before it that do not count; more in the first round of a target. */
+  /** Seconds before it that do not count, where a round does not follow the one before at once; the first has more. */
   readonly warmUp: number;
   /** Each round on targets that were just started. */
   readonly fresh?: boolean;
@@ -35,7 +35,6 @@ const SMALL = { kind: "get", path: "/small", body: SMALL_BODY } as const;
 const LARGE = 100 * MEGABYTE;
 export const MANY_HOSTS = 500;
 const MANY = 1_000;
-const NO_END = Number.MAX_SAFE_INTEGER;
 
 function smallGet(connections: number): Pick<Scenario, "unit" | "origin" | "load" | "seconds" | "warmUp"> {
   const load = { kind: "closed", connections, exchange: SMALL } as const;
@@ -164,9 +163,4 @@ export function loadFor(scenario: Scenario, target: string): Load {
   // An interpreter needs minutes for 5,000 handshakes; what one tunnel takes can be seen with fewer.
   if (load.kind === "idle" && target === "mitmdump") return { ...load, connections: 500 };
   return load;
-}
-
-/** Operations of a round at most, for the generator. */
-export function operationsOf(scenario: Scenario): number {
-  return scenario.operations ?? NO_END;
 }

@@ -1,7 +1,7 @@
 // Tunnels that have served one request and then do nothing. What one costs is the slope of memory between a fifth
 // of them and all: what the program takes once, for the first, does not count.
 
-import type { Measured, Plan } from "../plan.ts";
+import type { AlonePlan, Measured } from "../plan.ts";
 import { residentKib } from "../processes.ts";
 import { Client, type Driver } from "./client.ts";
 import type { Opening } from "./connection.ts";
@@ -13,7 +13,12 @@ const OPENING_AT_ONCE = 32;
 const SETTLE_MS = 3_000;
 const KIB = 1024;
 
-export function idle(plan: Plan, count: number, opening: Opening, prepared: Prepared): Promise<Measured> {
+export function idle(
+  plan: AlonePlan,
+  count: number,
+  opening: Opening,
+  prepared: Prepared,
+): Promise<Measured> {
   return new Promise((resolve, reject) => {
     const fail = (why: unknown): void => reject(new Error(String(why)));
     const run = async (): Promise<Measured> => {

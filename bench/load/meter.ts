@@ -1,9 +1,14 @@
 // The measured time: from the end of the warm-up to the last answer. Reads CPU and memory at both ends.
 
-import type { Bounds, Measured, Plan } from "../plan.ts";
+import type { Measured } from "../plan.ts";
 import { cpuSeconds, residentKib } from "../processes.ts";
 import { handshakes } from "./connection.ts";
 import { Latencies } from "./latencies.ts";
+
+export interface Watched {
+  readonly target: number;
+  readonly upstreams: readonly number[];
+}
 
 interface Reading {
   readonly at: number;
@@ -15,11 +20,11 @@ interface Reading {
 
 export class Meter {
   readonly latencies = new Latencies();
-  readonly #plan: Plan;
+  readonly #watched: Watched;
   #first: Reading;
 
-  constructor(plan: Plan) {
-    this.#plan = plan;
+  constructor(watched: Watched) {
+    this.#watched = watched;
     this.#first = this.#read();
   }
 
@@ -45,7 +50,7 @@ export class Meter {
         upstream: last.upstream - this.#first.upstream,
       },
       latency: { p50, p99, p999 },
-      rss: residentKib(this.#plan.target),
+      rss: residentKib(this.#watched.target),
       bytes: operations * bytesOfEach,
       resumed: last.resumed - this.#first.resumed,
     };
@@ -55,28 +60,10 @@ export class Meter {
     const own = process.cpuUsage();
     return {
       at: performance.now(),
-      target: cpuSeconds(this.#plan.target),
-      upstream: this.#plan.upstreams.reduce((sum, pid) => sum + cpuSeconds(pid), 0),
+      target: cpuSeconds(this.#watched.target),
+      upstream: this.#watched.upstreams.reduce((sum, pid) => sum + cpuSeconds(pid), 0),
       generator: (own.user + own.system) / 1e6,
       resumed: handshakes.resumed,
     };
-  }
-}
-
-/** Counts operations down against a number and a clock. */
-export class Budget {
-  #left: number;
-  readonly #end: number;
-
-  constructor(bounds: Bounds) {
-    this.#left = bounds.operations;
-    this.#end = performance.now() + bounds.seconds * 1000;
-  }
-
-  /** Whether one more may begin. */
-  take(): boolean {
-    if (this.#left <= 0 || performance.now() >= this.#end) return false;
-    this.#left--;
-    return true;
   }
 }

@@ -2,7 +2,7 @@
 // none, and their latency counts from when they were due. So a target that stalls is charged for all that had to
 // wait (no coordinated omission).
 
-import type { Measured, Plan } from "../plan.ts";
+import type { AlonePlan, Measured } from "../plan.ts";
 import { Client, type Driver } from "./client.ts";
 import type { Opening } from "./connection.ts";
 import type { Prepared } from "./exchange.ts";
@@ -15,7 +15,7 @@ const TICK_MS = 1;
 const GRACE_MS = 10_000;
 
 export function openLoop(
-  plan: Plan,
+  plan: AlonePlan,
   load: { readonly connections: number; readonly perSecond: number },
   opening: Opening,
   prepared: Prepared,
@@ -26,7 +26,7 @@ export function openLoop(
 }
 
 class OpenLoop implements Driver {
-  readonly #plan: Plan;
+  readonly #plan: AlonePlan;
   readonly #load: { readonly connections: number; readonly perSecond: number };
   readonly #prepared: Prepared;
   readonly #resolve: (measured: Measured) => void;
@@ -41,7 +41,7 @@ class OpenLoop implements Driver {
   #warm = false;
 
   constructor(
-    plan: Plan,
+    plan: AlonePlan,
     load: { readonly connections: number; readonly perSecond: number },
     prepared: Prepared,
     resolve: (measured: Measured) => void,

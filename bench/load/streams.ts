@@ -1,7 +1,7 @@
 // Open event streams: the upstream sends each an event a second, and each event is checked, its number and its
 // bytes. Latency is from when the upstream wrote it, on the machine's one clock.
 
-import type { Measured, Plan } from "../plan.ts";
+import type { AlonePlan, Measured } from "../plan.ts";
 import { eventText } from "../upstream/events.ts";
 import { ChunkReader } from "./answer.ts";
 import { Connection, type Opening } from "./connection.ts";
@@ -12,7 +12,7 @@ import { Meter } from "./meter.ts";
 const OPENING_AT_ONCE = 32;
 const EVENT = /^data: \{"n":(\d+),"sent":([\d.]+)/;
 
-export function streams(plan: Plan, count: number, opening: Opening): Promise<Measured> {
+export function streams(plan: AlonePlan, count: number, opening: Opening): Promise<Measured> {
   return new Promise((resolve, reject) => {
     const head = requestHead({ kind: "get", path: "/events", body: "" }, opening.route, opening.host);
     const crowd = new Crowd(plan, count, resolve, (why) => reject(new Error(why)));
@@ -24,7 +24,7 @@ export function streams(plan: Plan, count: number, opening: Opening): Promise<Me
 class Crowd {
   open: () => void = () => undefined;
   readonly #meter: Meter;
-  readonly #plan: Plan;
+  readonly #plan: AlonePlan;
   readonly #count: number;
   readonly #resolve: (measured: Measured) => void;
   readonly fail: (why: string) => void;
@@ -32,7 +32,12 @@ class Crowd {
   #flowing = 0;
   #bytes = 0;
 
-  constructor(plan: Plan, count: number, resolve: (measured: Measured) => void, fail: (why: string) => void) {
+  constructor(
+    plan: AlonePlan,
+    count: number,
+    resolve: (measured: Measured) => void,
+    fail: (why: string) => void,
+  ) {
     this.#plan = plan;
     this.#count = count;
     this.#resolve = resolve;
