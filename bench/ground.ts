@@ -12,6 +12,7 @@ import { isAlive } from "./processes.ts";
 
 /** From the signal that asks to the one that does not. */
 const STOP_MS = 3_000;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const READY_MS = 20_000;
 const POLL_MS = 2;
 
@@ -21,17 +22,21 @@ export class Ground {
   readonly secret = `bench-${crypto.randomUUID()}`;
   readonly #children = new Set<Bun.Subprocess>();
   #stopped = false;
+  // The process is going, and nothing asynchronous happens any more.
+  readonly #abort = (): void => {
+    for (const child of this.#children) if (isAlive(child.pid)) child.kill("SIGTERM");
+    rmSync(this.dir, { recursive: true, force: true });
+  };
+  readonly #interrupt = (): void => {
+    this.stop().finally(() => process.exit(130));
+  };
 
   constructor() {
     this.dir = mkdtempSync(join(tmpdir(), "moat-bench-"));
     // Squid gives up root, and has to find its own directory in here.
     chmodSync(this.dir, 0o755);
-    process.on("exit", () => this.#abort());
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-      process.on(signal, () => {
-        this.stop().finally(() => process.exit(130));
-      });
-    }
+    process.on("exit", this.#abort);
+    for (const signal of SIGNALS) process.on(signal, this.#interrupt);
   }
 
   path(name: string): string {
@@ -107,12 +112,8 @@ export class Ground {
     this.#stopped = true;
     await Promise.all([...this.#children].map((child) => this.end(child)));
     rmSync(this.dir, { recursive: true, force: true });
-  }
-
-  // The process is going, and nothing asynchronous happens any more.
-  #abort(): void {
-    for (const child of this.#children) if (isAlive(child.pid)) child.kill("SIGTERM");
-    rmSync(this.dir, { recursive: true, force: true });
+    process.off("exit", this.#abort);
+    for (const signal of SIGNALS) process.off(signal, this.#interrupt);
   }
 }
 
