@@ -121,7 +121,13 @@ export const SCENARIOS: readonly Scenario[] = [
     ...{ needs: SECURE, load: { kind: "streams", connections: MANY }, seconds: 8, warmUp: 2 },
   },
   {
-    ...{ id: "idle-5000", title: "5,000 idle tunnels", unit: "tunnel", origin: "nginx", needs: SECURE },
+    ...{
+      id: "idle-5000",
+      title: "opening tunnels, 5,000 idle",
+      unit: "tunnel",
+      origin: "nginx",
+      needs: SECURE,
+    },
     ...{ load: { kind: "idle", connections: 5_000, exchange: SMALL }, seconds: 60, warmUp: 0, fresh: true },
   },
   {
