@@ -89,7 +89,7 @@ function addedLatency(all: readonly (ScenarioResult & { readonly figures: readon
         row.target,
         number(row.perSecond, 0),
         number(row.added, 2),
-        nginx === undefined || nginx <= 0 ? "–" : number(row.added / nginx, 2),
+        nginx === undefined || nginx <= 0 || row.late > row.added / 2 ? "–" : number(row.added / nginx, 2),
         number(row.late, 2),
       ]),
     ),
