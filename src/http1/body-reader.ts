@@ -8,6 +8,7 @@ import { FRAMING_PER_BODY_BYTE, MAX_CHUNK_OVERHEAD, MAX_FIELDS, MAX_HEAD_BYTES }
 import { ChunkedParser, LlhttpError } from "./llhttp.ts";
 
 export interface BodySink {
+  /** The bytes are the sink's from then on. */
   onBodySpan(bytes: Uint8Array): void;
 }
 
@@ -59,8 +60,9 @@ export class BodyReader {
     if (this.done) return 0;
     if (this.#framing === "length") return this.#readLength(bytes);
     if (this.#framing === "chunked") return this.#readChunked(bytes);
+    const { length } = bytes;
     this.onChunkedSpan(bytes);
-    return bytes.length;
+    return length;
   }
 
   /** The peer closed. True: that was the end of the body. False: the body is cut short. */

@@ -34,18 +34,19 @@ export function reasonPhrase(status: number): string {
 /** What takes the pieces of a body; they leave together. */
 export interface PieceQueue {
   queue(data: Uint8Array | string): void;
+  give(bytes: Uint8Array): void;
 }
 
-/** A span of a body, as a chunk of its own if `chunked`. Nothing for an empty span: that would end a chunked body. */
-export function queueSpan(to: PieceQueue, span: Uint8Array, chunked: boolean): void {
+/**
+ * A span of a body, as a chunk of its own if `chunked`. Nothing for an empty span: that would end a chunked body.
+ * @param given nobody else uses the bytes
+ */
+export function queueSpan(to: PieceQueue, span: Uint8Array, chunked: boolean, given: boolean): void {
   if (span.length === 0) return;
-  if (!chunked) {
-    to.queue(span);
-    return;
-  }
-  to.queue(`${span.length.toString(16)}\r\n`);
-  to.queue(span);
-  to.queue(CHUNK_END);
+  if (chunked) to.queue(`${span.length.toString(16)}\r\n`);
+  if (given) to.give(span);
+  else to.queue(span);
+  if (chunked) to.queue(CHUNK_END);
 }
 
 /** The end of a chunked body, with its trailer section if there is one; latin1 text. */

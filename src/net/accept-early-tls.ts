@@ -139,6 +139,10 @@ class StreamWire implements Wire {
     this.#queued += data.length;
   }
 
+  give(bytes: Uint8Array): void {
+    this.queue(bytes);
+  }
+
   flush(): boolean {
     if (!this.closed && this.#queued > 0) {
       const bytes = Buffer.concat(this.#queue, this.#queued);

@@ -13,6 +13,12 @@ export const SILENT: WireHandler = { onData: ignore, onDrain: ignore, onEnd: ign
  */
 const SCRATCH = Buffer.allocUnsafeSlow(64 * 1024);
 
+/**
+ * From this size on, memory of bytes that have left is returned by hand, and not when it is next collected: a streamed
+ * body of any length then takes what waits of it and no more. Of less, there is little to win.
+ */
+const MIN_RETURNED = 16 * 1024;
+
 export type WireSocket = Socket<SocketWire>;
 
 export class SocketWire implements Wire {
@@ -25,15 +31,25 @@ export class SocketWire implements Wire {
   accepted = 0;
   backlog = 0;
   #queue: (Uint8Array | string)[] = [];
+  /** Memory of queued bytes that nobody else uses. */
+  #given: ArrayBuffer[] = [];
   #paused = false;
   #ending = false;
   #shut = false;
   #unwritable = false;
 
   queue(data: Uint8Array | string): void {
-    if (this.closed || this.#ending || this.#unwritable || data.length === 0) return;
+    if (this.#dropping || data.length === 0) return;
     this.#queue.push(data);
     this.backlog += data.length;
+  }
+
+  give(bytes: Uint8Array): void {
+    if (this.#dropping) return;
+    const { buffer } = bytes;
+    const whole = bytes.length === buffer.byteLength && buffer instanceof ArrayBuffer;
+    if (whole && bytes.length >= MIN_RETURNED) this.#given.push(buffer);
+    this.queue(bytes);
   }
 
   flush(): boolean {
@@ -57,6 +73,7 @@ export class SocketWire implements Wire {
       if (pieces === this.#queue.length) this.#queue.length = 0;
       else this.#queue.splice(0, pieces);
     }
+    if (this.#given.length > 0) this.#returnMemory();
     this.#shutWhenFlushed();
     return true;
   }
@@ -105,6 +122,16 @@ export class SocketWire implements Wire {
     handler.onClose();
   }
 
+  /** What is written goes nowhere. */
+  get #dropping(): boolean {
+    return this.closed || this.#ending || this.#unwritable;
+  }
+
+  #returnMemory(): void {
+    for (const buffer of this.#given) buffer.transfer(0);
+    this.#given.length = 0;
+  }
+
   #shutWhenFlushed(): void {
     if (!this.#ending || this.#shut || this.backlog > 0) return;
     this.#shut = true;
@@ -115,6 +142,7 @@ export class SocketWire implements Wire {
   #stopWriting(socket: WireSocket): void {
     this.#unwritable = true;
     this.#queue = [];
+    this.#given = [];
     this.backlog = 0;
     this.#paused = false;
     socket.resume();
@@ -125,6 +153,7 @@ export class SocketWire implements Wire {
     this.closed = true;
     this.handler = SILENT;
     this.#queue = [];
+    this.#given = [];
     this.backlog = 0;
     const { socket } = this;
     this.socket = undefined;

@@ -9,7 +9,7 @@ import type { RequestRecord } from "./record.ts";
 
 /** What a connection tells its owner. One object per connection, no closures. */
 export interface WireHandler {
-  /** Bytes in arrival order; the buffer may be kept. */
+  /** Bytes in arrival order; the buffer is the handler's from then on. */
   onData(bytes: Uint8Array): void;
   /** All that was written has left; a paused source may go on. */
   onDrain(): void;
@@ -27,6 +27,8 @@ export interface Wire {
    * @param data bytes, or text whose every character is one byte (latin1): a head needs no buffer of its own
    */
   queue(data: Uint8Array | string): void;
+  /** The same for bytes that the caller is done with: their memory goes back at once when they have left. */
+  give(bytes: Uint8Array): void;
   /** Sends what is queued. False: some of it waits in memory; stop the source until onDrain. */
   flush(): boolean;
   /** queue, then flush. */

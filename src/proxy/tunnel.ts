@@ -99,7 +99,8 @@ class Direction {
 
   onData(bytes: Uint8Array): void {
     this.bytes += bytes.length;
-    if (!this.#to.write(bytes)) this.#from.pause();
+    this.#to.give(bytes);
+    if (!this.#to.flush()) this.#from.pause();
   }
 
   onRoom(): void {

@@ -16,7 +16,7 @@ function chunked(span: Uint8Array): string {
   const queue = (piece: Uint8Array | string) => {
     text += typeof piece === "string" ? piece : latin1(piece);
   };
-  queueSpan({ queue }, span, true);
+  queueSpan({ queue, give: queue }, span, true, false);
   return text;
 }
 
@@ -115,9 +115,12 @@ describe("chunk framing", () => {
   test("a span of a body that is not chunked goes as it is, and is not copied", () => {
     const span = Buffer.from("abc");
     const queued: unknown[] = [];
-    queueSpan({ queue: (piece) => queued.push(piece) }, span, false);
-    expect(queued).toEqual([span]);
+    const queue = (piece: unknown) => queued.push(piece);
+    queueSpan({ queue, give: queue }, span, false, false);
+    queueSpan({ queue, give: queue }, span, false, true);
+    expect(queued).toEqual([span, span]);
     expect(queued[0]).toBe(span);
+    expect(queued[1]).toBe(span);
   });
 
   test("an empty span does not become the last chunk", () => {

@@ -111,6 +111,51 @@ describe("a wire over a scripted socket", () => {
     expect([wire.accepted, wire.backlog]).toEqual([170_001, 0]);
   });
 
+  describe("memory of bytes that were given", () => {
+    const own = (length: number): Buffer => Buffer.allocUnsafeSlow(length).fill("x");
+
+    test("goes back when the last of them has left, and not before", () => {
+      const { wire, socket } = scripted(10_000, 10_000);
+      const bytes = own(30_000);
+      const behind = own(20_000);
+      wire.queue("head ");
+      wire.give(bytes);
+      wire.give(behind);
+      wire.flush();
+      expect([bytes.length, behind.length]).toEqual([30_000, 20_000]);
+      wire.onSocketDrain();
+      expect([bytes.length, behind.length]).toEqual([30_000, 20_000]);
+      wire.onSocketDrain();
+      expect([bytes.length, behind.length]).toEqual([0, 0]);
+      expect(socket.taken.join("")).toBe(`head ${"x".repeat(50_000)}`);
+      expect([wire.accepted, wire.backlog]).toEqual([50_005, 0]);
+    });
+
+    test("stays where it holds something else, is small, or was queued", () => {
+      const { wire, socket } = scripted();
+      const shared = own(30_000);
+      const small = own(100);
+      const queued = own(30_000);
+      wire.give(shared.subarray(1));
+      wire.give(small);
+      wire.queue(queued);
+      wire.flush();
+      expect([shared.length, small.length, queued.length]).toEqual([30_000, 100, 30_000]);
+      expect(socket.taken.join("").length).toBe(60_099);
+    });
+
+    test("is left to the collector when the connection is given up", () => {
+      const { wire } = scripted(1);
+      const bytes = own(30_000);
+      wire.give(bytes);
+      wire.flush();
+      wire.destroy();
+      wire.give(own(30_000));
+      expect(wire.flush()).toBe(true);
+      expect(bytes.length).toBe(30_000);
+    });
+  });
+
   test("goes on after each short write exactly where it stopped", () => {
     const { wire, socket, seen } = scripted(3, 0, 2);
     expect(wire.write(Buffer.from("abcdefgh"))).toBe(false);

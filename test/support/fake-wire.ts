@@ -55,6 +55,7 @@ export class FakeWire implements Wire {
   readonly breaches: string[] = [];
   readonly #loop: EventLoop;
   #queue: Uint8Array[] = [];
+  #given: ArrayBuffer[] = [];
   #room = Number.POSITIVE_INFINITY;
   #ending = false;
   #inbox: (Uint8Array | "fin")[] = [];
@@ -75,7 +76,7 @@ export class FakeWire implements Wire {
   /** Bytes arrive, latin1. They wait while the wire is paused. */
   says(...pieces: readonly (string | Uint8Array)[]): this {
     for (const piece of pieces) {
-      this.#inbox.push(typeof piece === "string" ? Buffer.from(piece, "latin1") : piece);
+      this.#inbox.push(typeof piece === "string" ? ownBytes(piece) : piece);
     }
     this.#loop.run(() => this.#deliver());
     return this;
@@ -150,6 +151,12 @@ export class FakeWire implements Wire {
     this.backlog += bytes.length;
   }
 
+  give(bytes: Uint8Array): void {
+    const { buffer } = bytes;
+    if (bytes.length === buffer.byteLength && buffer instanceof ArrayBuffer) this.#given.push(buffer);
+    this.queue(bytes);
+  }
+
   flush(): boolean {
     if (this.closed || this.backlog === 0) return true;
     const all = Buffer.concat(this.#queue);
@@ -161,6 +168,10 @@ export class FakeWire implements Wire {
     if (taken.length > 0) {
       this.writes.push(taken.toString("latin1"));
       this.#heard += taken.toString("latin1");
+    }
+    if (this.backlog === 0) {
+      // Whoever looks at them again sees nothing.
+      for (const buffer of this.#given.splice(0)) buffer.transfer(0);
     }
     this.#sendFin();
     return this.backlog === 0;
@@ -224,6 +235,13 @@ export class FakeWire implements Wire {
     this.#queue = [];
     this.backlog = 0;
   }
+}
+
+/** Memory of its own, as what a socket reads has. */
+function ownBytes(text: string): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(text.length);
+  bytes.write(text, "latin1");
+  return bytes;
 }
 
 function ignore(): void {

@@ -108,13 +108,14 @@ export class Exchange implements WireHandler, DialHandler {
 
   /** Body bytes, framing removed. Call flush() when what is at hand has been given. */
   sendBody(bytes: Uint8Array): void {
-    this.#request?.record.message?.onRequestBody(bytes);
+    const message = this.#request?.record.message;
+    message?.onRequestBody(bytes);
     const wire = this.#upstream?.wire;
     if (this.#phase === "gathering") this.#gathering?.push(bytes);
     else if (wire === undefined) return;
     else {
       this.#bodyStarted = true;
-      queueSpan(wire, bytes, this.#request?.framing.kind === "chunked");
+      queueSpan(wire, bytes, this.#request?.framing.kind === "chunked", message === undefined);
     }
     this.#extendDeadline();
   }

@@ -189,7 +189,7 @@ export class ResponseSide implements BodySink, StageSink {
   onBodySpan(bytes: Uint8Array): void {
     // A body that a transformer has replaced is read to its end and dropped.
     if (this.complete || this.#failed) return;
-    if (this.#stage === undefined) this.#give(bytes);
+    if (this.#stage === undefined) this.#give(bytes, this.#context.record.message === undefined);
     else if (!this.#stage.write(bytes)) this.hasRoom = false;
   }
 
@@ -229,7 +229,7 @@ export class ResponseSide implements BodySink, StageSink {
       this.onStageFailed(transformedWrongly("more"));
       return;
     }
-    this.#give(bytes);
+    this.#give(bytes, false);
     this.#owner.onStageProgress();
   }
 
@@ -335,10 +335,11 @@ export class ResponseSide implements BodySink, StageSink {
     this.#client.queue(responseHead(head.status, reason, head.headers));
   }
 
-  #give(bytes: Uint8Array): void {
+  /** @param own nobody else uses the bytes: a transformer's may be anyone's */
+  #give(bytes: Uint8Array, own: boolean): void {
     this.size += bytes.length;
     this.#context.record.message?.onResponseBody(bytes);
-    queueSpan(this.#client, bytes, this.#chunked);
+    queueSpan(this.#client, bytes, this.#chunked, own);
   }
 
   /** The upstream has said all. */
