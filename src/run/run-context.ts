@@ -77,7 +77,9 @@ export function compileRun(settings: RunSettings): RunContext {
   const injection = InjectionPlan.compile(settings, (credentials) => {
     for (const rule of settings.mcpServers ?? []) {
       if (mcpServers.has(rule.name)) throw new Error(`MCP server ${JSON.stringify(rule.name)}: given twice`);
-      mcpServers.set(rule.name, compileMcpServer(rule, credentials, settings.storeSlot ?? noStore));
+      const server = compileMcpServer(rule, credentials, settings.storeSlot ?? noStore);
+      if (server.stub !== undefined && passthrough.lookup(server.authority) === true) throw leftAlone(server);
+      mcpServers.set(rule.name, server);
     }
     return stubsByTarget(mcpServers.values());
   });
@@ -107,6 +109,13 @@ function compileTransformers(rules: readonly TransformerRule[]): HostTable<reado
     else list.push(transformer);
   }
   return table;
+}
+
+function leftAlone({ name, authority }: McpServer): Error {
+  return new Error(
+    `MCP server ${JSON.stringify(name)}: its host ${authority.host} is in tls.passthrough and never gets a credential; ` +
+      "take it out of there, or take auth out here",
+  );
 }
 
 function noStore(): undefined {

@@ -142,6 +142,17 @@ describe("MCP servers", () => {
     expect(at(run, "http://open.test:80")).toEqual([]);
   });
 
+  test("with a credential may not lie on a host that never gets one", () => {
+    const passthrough = ["*.test"];
+    expect(() => compileRun(settings({ mcpServers: [linear], passthrough }))).toThrow(
+      'MCP server "linear": its host mcp.test is in tls.passthrough and never gets a credential',
+    );
+    const { name, url } = linear;
+    expect(compileRun(settings({ mcpServers: [{ name, url }], passthrough })).mcpServers.has(name)).toBe(
+      true,
+    );
+  });
+
   test("take the run's own credential, then the store's, else none", () => {
     const stored = new Secret("stored");
     const slot = { current: () => stored, refresh: () => Promise.resolve(stored) };

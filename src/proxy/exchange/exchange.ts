@@ -112,8 +112,7 @@ export class Exchange implements WireHandler, DialHandler {
     message?.onRequestBody(bytes);
     const wire = this.#upstream?.wire;
     if (this.#phase === "gathering") this.#gathering?.push(bytes);
-    else if (wire === undefined) return;
-    else {
+    else if (wire !== undefined) {
       this.#bodyStarted = true;
       queueSpan(wire, bytes, this.#request?.framing.kind === "chunked", message === undefined);
     }
