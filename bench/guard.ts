@@ -87,7 +87,14 @@ async function startBoth(ground: Ground): Promise<[Contestant, Contestant]> {
   const world: World = { ground, certificates, upstreams };
   const ours = new GatekeeperStyle("moat-proxy", BINARY, true);
   if (ours.missing !== undefined) throw new Error(`${ours.missing}: npm run build`);
-  const needs = { passage: "secure", originPort: own.port, credentials: 1, patterns: 0, hosts: 1 } as const;
+  const needs = {
+    passage: "secure",
+    originPort: own.port,
+    credentials: 1,
+    patterns: 0,
+    hosts: 1,
+    runs: 0,
+  } as const;
   const { child, route } = await ours.start(world, needs, "moat-proxy");
   return [{ target: child.pid, load: LOAD, route }, await startReference(ground, certificates, own.port)];
 }

@@ -16,6 +16,7 @@ import { measureStartup } from "./startup.ts";
 import { Direct } from "./targets/direct.ts";
 import { GatekeeperStyle } from "./targets/gatekeeper.ts";
 import { Mitmdump } from "./targets/mitmdump.ts";
+import { MoatProxy } from "./targets/moat-proxy.ts";
 import { Nginx } from "./targets/nginx.ts";
 import { Squid } from "./targets/squid.ts";
 import type { Target, World } from "./targets/target.ts";
@@ -36,7 +37,6 @@ const ROUNDS = 5;
 /** Of a scenario's measured time. */
 const QUICK_SHARE = 0.25;
 const QUICK_STARTS = 3;
-const NOT_YET = "a run resolved by its token among 1,000: not measured yet, it needs the interface for runs";
 
 interface Choices {
   readonly quick: boolean;
@@ -83,7 +83,7 @@ function choicesOf(args: readonly string[]): Choices | undefined {
   const mitmdump = peers.find(({ name }) => name === "mitmdump")?.path ?? "mitmdump";
   const others = peers.filter(({ name }) => name !== "mitmdump");
   const targets: Target[] = [
-    new GatekeeperStyle(OURS, resolve(values.binary), true),
+    new MoatProxy(resolve(values.binary)),
     new Nginx(),
     ...others.map(({ name, path }) => new GatekeeperStyle(name, path, isMoatProxy(path))),
     ...(values.quick ? [] : [new Squid(), new Mitmdump(mitmdump)]),
@@ -101,7 +101,7 @@ function choicesOf(args: readonly string[]): Choices | undefined {
     startup: only?.includes("startup") ?? true,
     targets,
     out: values.out,
-    missing: [...missing, NOT_YET],
+    missing,
   };
 }
 

@@ -24,6 +24,8 @@ export interface Route {
   readonly caFile: string;
   /** What Authorization says: a placeholder, or the real thing where nothing injects. */
   readonly authorization: string;
+  /** The token of each connection selects one of so many runs; absent: no tokens. */
+  readonly runs?: number;
 }
 
 /** What one operation is, and how its answer is checked. */
@@ -124,6 +126,11 @@ export interface Measured {
   readonly bytesEach?: number;
   /** 99th percentile of how late the generator itself sent, milliseconds; only for `open`. */
   readonly late?: number;
+}
+
+/** The token of run number `index`. */
+export function runToken(index: number): string {
+  return `token-of-run-${index}`;
 }
 
 /** The host of number `index`: one of many loopback addresses, since names below localhost resolve nowhere. */

@@ -30,7 +30,7 @@ export interface Scenario {
   readonly quick?: boolean;
 }
 
-const SECURE = { passage: "secure", credentials: 1, patterns: 0, hosts: 1 } as const;
+const SECURE = { passage: "secure", credentials: 1, patterns: 0, hosts: 1, runs: 0 } as const;
 const SMALL = { kind: "get", path: "/small", body: SMALL_BODY } as const;
 const LARGE = 100 * MEGABYTE;
 export const MANY_HOSTS = 500;
@@ -145,6 +145,10 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     ...{ id: "credentials-1000", title: "small GET, 1,000 credentials", ...smallGet(32) },
     ...{ needs: { ...SECURE, credentials: MANY }, withOne: true },
+  },
+  {
+    ...{ id: "runs-1000", title: "small GET, a run selected by token among 1,000", ...smallGet(32) },
+    ...{ needs: { ...SECURE, runs: MANY }, withOne: true },
   },
   {
     ...{

@@ -21,7 +21,7 @@ export async function measureStartup(
   rounds: number,
 ): Promise<Startup[]> {
   const needs: Needs = {
-    ...{ passage: "secure", credentials: 1, patterns: 0, hosts: 1 },
+    ...{ passage: "secure", credentials: 1, patterns: 0, hosts: 1, runs: 0 },
     originPort: originPort(world, "nginx"),
   };
   const results = targets.map((target) => ({

@@ -1,7 +1,7 @@
 // Kept-alive connections, each with one request after the other: what the target costs, and the most it can do. The
 // latencies are those of a full load.
 
-import type { Contestant } from "../plan.ts";
+import { type Contestant, runToken } from "../plan.ts";
 import { Client } from "./client.ts";
 import { type Prepared, prepare } from "./exchange.ts";
 import { Side } from "./side.ts";
@@ -17,7 +17,12 @@ export class ClosedSide extends Side {
     this.#connections = load.connections;
     this.#prepared = prepare(load.exchange, route, "localhost");
     const opening = { route, host: "localhost", ca, resume: false };
-    for (let i = 0; i < this.#connections; i++) new Client(opening, this.#prepared, this);
+    for (let i = 0; i < this.#connections; i++) {
+      // Of many runs, as many as there are connections are asked for, spread over all.
+      const { runs } = route;
+      const token = runs === undefined ? {} : { token: runToken(Math.floor((i * runs) / this.#connections)) };
+      new Client({ ...opening, ...token }, this.#prepared, this);
+    }
   }
 
   protected override get settled(): boolean {

@@ -11,6 +11,8 @@ export interface Opening {
   readonly ca: string;
   /** Offer the session that was seen last with this host and route. */
   readonly resume: boolean;
+  /** For Proxy-Authorization. */
+  readonly token?: string;
   /** Loopback address to come from; the proxy counts new hosts by client address. */
   readonly from?: string;
 }
@@ -83,7 +85,11 @@ export abstract class Connection {
       case "opaque": {
         this.state = "asking";
         const authority = `${host}:${route.originPort}`;
-        this.send(Buffer.from(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`, "latin1"));
+        const { token } = this.opening;
+        const proof = token === undefined ? "" : `Proxy-Authorization: Basic ${btoa(`bench:${token}`)}\r\n`;
+        this.send(
+          Buffer.from(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${proof}\r\n`, "latin1"),
+        );
       }
     }
   }

@@ -3,7 +3,7 @@
 
 import { freePort } from "../ground.ts";
 import { manyHost } from "../plan.ts";
-import { type Needs, proxyRoute, type Running, type Target, type World } from "./target.ts";
+import { type Needs, NO_RUNS, proxyRoute, type Running, type Target, type World } from "./target.ts";
 
 /** The 5,000 idle tunnels come from one address. */
 const CONNECTIONS = 10_000;
@@ -22,8 +22,8 @@ export class GatekeeperStyle implements Target {
     this.missing = Bun.which(binary) === null ? `${binary} is not there` : undefined;
   }
 
-  refuses(): undefined {
-    return undefined;
+  refuses(needs: Needs): string | undefined {
+    return needs.runs > 0 ? NO_RUNS : undefined;
   }
 
   async start(world: World, needs: Needs, label: string): Promise<Running> {

@@ -3,7 +3,7 @@
 
 import { freePort } from "../ground.ts";
 import { credentialHosts, policyPatterns } from "./gatekeeper.ts";
-import { type Needs, proxyRoute, type Running, type Target, type World } from "./target.ts";
+import { type Needs, NO_RUNS, proxyRoute, type Running, type Target, type World } from "./target.ts";
 
 const ADDON = `
 import json, time
@@ -54,8 +54,8 @@ export class Mitmdump implements Target {
     this.missing = Bun.which(binary) === null ? "mitmdump is not installed" : undefined;
   }
 
-  refuses(): undefined {
-    return undefined;
+  refuses(needs: Needs): string | undefined {
+    return needs.runs > 0 ? NO_RUNS : undefined;
   }
 
   async start(world: World, needs: Needs, label: string): Promise<Running> {

@@ -4,7 +4,7 @@
 import { existsSync } from "node:fs";
 import { freePort, type Ground } from "../ground.ts";
 import { policyPatterns } from "./gatekeeper.ts";
-import { type Needs, proxyRoute, type Running, type Target, type World } from "./target.ts";
+import { type Needs, NO_RUNS, proxyRoute, type Running, type Target, type World } from "./target.ts";
 
 const CERTGEN = "/usr/lib/squid/security_file_certgen";
 /** The user that Squid becomes when it is started by root. */
@@ -22,6 +22,7 @@ export class Squid implements Target {
         : "squid here has no ssl-bump (Debian: squid-openssl)";
 
   refuses(needs: Needs): string | undefined {
+    if (needs.runs > 0) return NO_RUNS;
     return needs.credentials > needs.hosts ? "one rule per header field, no table of credentials" : undefined;
   }
 

@@ -24,6 +24,8 @@ export interface Needs {
   readonly patterns: number;
   /** 1 for localhost, else the many. */
   readonly hosts: number;
+  /** Runs that a token selects among, each with its own credential; 0 for a proxy without tokens. */
+  readonly runs: number;
 }
 
 export interface World {
@@ -49,11 +51,14 @@ export interface Target {
   start(world: World, needs: Needs, label: string): Promise<Running>;
 }
 
+/** Why a target takes no part where tokens select runs. */
+export const NO_RUNS = "no runs selected by tokens";
 export const PLACEHOLDER = "Bearer placeholder";
 
 /** The route through a proxy that speaks CONNECT and absolute-form. */
 export function proxyRoute(world: World, needs: Needs, port: number): Route {
   const way = ({ secure: "tunnel", plain: "absolute", opaque: "opaque" } as const)[needs.passage];
+  const runs = needs.runs > 0 ? { runs: needs.runs } : {};
   const authorization = needs.passage === "opaque" ? `Bearer ${world.ground.secret}` : PLACEHOLDER;
-  return { way, port, originPort: needs.originPort, caFile: world.certificates.ca, authorization };
+  return { way, port, originPort: needs.originPort, caFile: world.certificates.ca, authorization, ...runs };
 }

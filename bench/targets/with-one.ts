@@ -1,4 +1,4 @@
-// moat-proxy once more, with a single pattern, credential and host, beside itself with a thousand: the difference
+// moat-proxy once more, with a single pattern, credential, host and run, beside itself with a thousand: the difference
 // between the two in the same rounds is what the many cost.
 
 import type { Needs, Running, Target, World } from "./target.ts";
@@ -25,5 +25,11 @@ export class WithOne implements Target {
 }
 
 function one(needs: Needs): Needs {
-  return { ...needs, credentials: 1, patterns: Math.min(1, needs.patterns), hosts: 1 };
+  return {
+    ...needs,
+    credentials: 1,
+    patterns: Math.min(1, needs.patterns),
+    hosts: 1,
+    runs: Math.min(1, needs.runs),
+  };
 }
