@@ -28,7 +28,8 @@ const records = Bun.file(settings.records).writer();
 const proxy = new MoatProxy();
 proxy.setCA(CA.open(caDir));
 proxy.setContextResolver((token) => runs.get(token));
-proxy.setLogger((record) => {
+proxy.setLogger(({ requestID, runID, method, url, statusCode, duration, injectedHeaderName }) => {
+  const record = { requestID, runID, method, url, statusCode, duration, injectedHeaderName };
   records.write(`${JSON.stringify(record)}\n`);
 });
 const server = new Server(proxy, { allowIPs: ["127.0.0.0/8", "::1"], upstreamCA: upstreamCa });

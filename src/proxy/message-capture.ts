@@ -25,7 +25,8 @@ export class MessageCapture {
   readonly #request: Prefix;
   #response = new Prefix(false);
   readonly #secrets: Hidden[] = [];
-  #hidden: Needles | undefined;
+  /** Made of the secrets when it is first asked for: every request has some, not every one is looked at. */
+  #needles: Needles | undefined;
 
   constructor(target: string, requestHeaders: HeaderList) {
     this.target = target;
@@ -50,7 +51,7 @@ export class MessageCapture {
   /** What must not be seen in what was captured, besides what was hidden before. */
   hide(secrets: readonly Hidden[]): void {
     this.#secrets.push(...secrets);
-    this.#hidden = Needles.of(this.#secrets);
+    this.#needles = undefined;
   }
 
   get requestBody(): Uint8Array | undefined {
@@ -64,6 +65,11 @@ export class MessageCapture {
   /** A field value without what must not be seen. */
   shownValue(value: string): string {
     return this.#hidden?.replaceIn(value) ?? value;
+  }
+
+  get #hidden(): Needles | undefined {
+    this.#needles ??= Needles.of(this.#secrets);
+    return this.#needles;
   }
 }
 

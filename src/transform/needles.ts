@@ -53,10 +53,13 @@ export class Needles {
 
 /** RFC 3986 section 3.3: these may stand in a path as they are, and did when a token was put there. */
 const PLAIN_IN_PATH = /%(?:24|26|2B|2C|3A|3B|3D|40)/g;
+/** Of these characters alone a secret has one spelling: most tokens. */
+const PLAIN_EVERYWHERE = /^[A-Za-z0-9._~-]*$/;
 const BEYOND_LATIN1 = /[^\0-\xff]/;
 
 /** In UTF-8, and as a field value carries it (RFC 9110 section 5.5). */
 function bytesOf(secret: string): readonly Buffer[] {
+  if (PLAIN_EVERYWHERE.test(secret)) return [Buffer.from(secret, "latin1")];
   const all = spellings(secret).map((spelling) => Buffer.from(spelling, "utf8"));
   return BEYOND_LATIN1.test(secret) ? all : [...all, Buffer.from(secret, "latin1")];
 }
