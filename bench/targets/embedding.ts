@@ -23,7 +23,7 @@ for (let i = 0; i < settings.runs; i++) {
   const credential = { name: "Authorization", value: `Bearer ${secret}` };
   runs.set(runToken(i), { runID: `run-${i}`, credentials: { [host]: credential } });
 }
-const records = Bun.file(settings.records).writer();
+const records = Bun.file(settings.records).writer({ highWaterMark: 64 * 1024 });
 
 const proxy = new MoatProxy();
 proxy.setCA(CA.open(caDir));
