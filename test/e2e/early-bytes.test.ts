@@ -103,6 +103,25 @@ socket.on("error", (error) => { console.error(error); process.exit(1); });
 socket.on("close", () => process.exit(0));
 `;
 
+const LARGE = 4 << 20;
+/** The body as both sides know it, up and down; the hash of what came down is printed. */
+const WITH_LARGE_BODIES = `${MEMORY_TLS}
+import hashlib
+sock.sendall(connect + first_flight())
+read_head()
+step(tls.do_handshake)
+body = bytes(range(251)) * (${LARGE} // 251)
+step(tls.write, ("POST / HTTP/1.1\\r\\nHost: %s\\r\\nContent-Length: %d\\r\\nConnection: close\\r\\n\\r\\n" % (authority, len(body))).encode())
+for at in range(0, len(body), 65536): step(tls.write, body[at:at + 65536])
+answer = b""
+while True:
+    try: data = step(tls.read, 65536)
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError, SystemExit): break
+    if not data: break
+    answer += data
+print(hashlib.sha256(answer.split(b"\\r\\n\\r\\n", 1)[1]).hexdigest())
+`;
+
 describe("bytes pipelined after the CONNECT head are not dropped", () => {
   const node = node24();
   const python = works(["python3", "-c", "import ssl"]);
@@ -132,6 +151,21 @@ describe("bytes pipelined after the CONNECT head are not dropped", () => {
       40_000,
     );
   }
+
+  test.skipIf(!python)(
+    "large bodies behind them are whole, both ways",
+    async () => {
+      await using upstream = startUpstream({ reply: ({ body }) => ok(body.toString("latin1")) });
+      await using proxy = await startProxy({ config: { credentials: [credential(upstream.authority)] } });
+      const command = ["python3", "-c", WITH_LARGE_BODIES];
+      const outcome = await runProgram([...command, String(proxy.port), upstream.authority, proxy.caPath]);
+      const count = Math.floor(LARGE / 251);
+      const body = Buffer.alloc(count * 251, Buffer.from(Array.from({ length: 251 }, (_, i) => i)));
+      const digest = new Bun.CryptoHasher("sha256").update(body).digest("hex");
+      expect(outcome).toMatchObject({ code: 0, stdout: `${digest}\n` });
+    },
+    40_000,
+  );
 
   test("an opaque tunnel passes them on", async () => {
     await using upstream = startUpstream({ tls: false });
