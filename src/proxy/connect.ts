@@ -1,7 +1,6 @@
 // One CONNECT, from an authorised head to whatever the tunnel becomes: opaque bytes, cleartext HTTP, or TLS that ends
 // here with a session of its own inside. Nothing but `200 Connection Established` is written before. wire.md section 4.
 
-import { admitsHost } from "../policy/verdict.ts";
 import type { RunContext } from "../run/run-context.ts";
 import { type Authority, formatAuthority } from "../values/authority.ts";
 import { ProxyError } from "../values/errors.ts";
@@ -84,15 +83,17 @@ export class ConnectAttempt implements DialHandler, TunnelOwner, SecureHandler, 
     const { interceptor, upstreams, plainPorts } = this.#deps;
     const authority = this.#authority;
     const run = this.#run;
-    if (!admitsHost(run, authority)) throw policyRefusal(false, formatAuthority(authority), run.denyStatus);
+    const secure = upstreamTarget("https", authority);
+    const { admitted, ruled, passthrough } = run.hosts.lookup(secure.key, authority);
+    if (!admitted) throw policyRefusal(false, formatAuthority(authority), run.denyStatus);
     const plain = interceptor !== undefined && plainPorts.has(authority.port);
-    const opaque = interceptor === undefined || run.passthrough.lookup(authority) === true;
-    const target = upstreamTarget(plain || opaque ? "http" : "https", authority);
+    const opaque = interceptor === undefined || passthrough;
+    const target = plain || opaque ? upstreamTarget("http", authority) : secure;
     const refusal = upstreams.refusal(target);
     if (refusal !== undefined) throw refusal;
     if (opaque) {
       // What cannot be seen cannot be judged.
-      if (run.rules.covers(authority)) throw ruleRefusal("the host has rules, and a tunnel to it is opaque");
+      if (ruled) throw ruleRefusal("the host has rules, and a tunnel to it is opaque");
       this.#dial = upstreams.dial(run, target, false, this);
     } else if (plain) {
       this.#owner.wire.write(ESTABLISHED);
