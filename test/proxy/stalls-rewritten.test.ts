@@ -7,6 +7,8 @@ import { MAX_GATHERED_BYTES } from "../../src/proxy/exchange/gathering.ts";
 import { Intake } from "../../src/proxy/intake.ts";
 import type { AnyTransformer } from "../../src/transform/body-stage.ts";
 import { responseScrub } from "../../src/transform/scrub.ts";
+import { seeded } from "../http1/support.ts";
+import { chunkedAnyhow, cutAnyhow, type Dice } from "../support/dice.ts";
 import type { FakeWire } from "../support/fake-wire.ts";
 import { finishRigs, head, ScriptedSlot, SessionRig } from "../support/session-rig.ts";
 
@@ -14,39 +16,6 @@ afterEach(finishRigs);
 
 const STUB = "stub-token";
 const REAL = "the-real-token";
-
-type Dice = (below: number) => number;
-
-/** mulberry32: small, seeded, good enough to choose cuts. */
-function random(seed: number): Dice {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
-
-function chunked(body: string, dice: Dice): string {
-  let out = "";
-  for (let at = 0; at < body.length; ) {
-    const size = 1 + dice(body.length - at);
-    out += `${size.toString(16)}\r\n${body.slice(at, at + size)}\r\n`;
-    at += size;
-  }
-  return `${out}0\r\n\r\n`;
-}
-
-function cut(text: string, dice: Dice): string[] {
-  const pieces: string[] = [];
-  for (let at = 0; at < text.length; ) {
-    const size = 1 + dice(dice(2) === 0 ? 8 : 2000);
-    pieces.push(text.slice(at, at + size));
-    at += size;
-  }
-  return pieces;
-}
 
 /** Reads requests and sends each body back, framed and coded as the dice say. */
 class Echo {
@@ -102,8 +71,8 @@ class Echo {
     const answer =
       dice(2) === 0
         ? head("HTTP/1.1 200 OK", ...fields, `Content-Length: ${body.length}`) + body
-        : head("HTTP/1.1 200 OK", ...fields, "Transfer-Encoding: chunked") + chunked(body, dice);
-    this.#outgoing.push(...cut(answer, dice));
+        : head("HTTP/1.1 200 OK", ...fields, "Transfer-Encoding: chunked") + chunkedAnyhow(body, dice);
+    this.#outgoing.push(...cutAnyhow(answer, dice, 2000));
   }
 }
 
@@ -154,13 +123,13 @@ function script(dice: Dice, count: number): Script {
     if (length && body !== "" && body.length <= MAX_GATHERED_BYTES) tokens += 2;
     text += length
       ? head(target, "Host: api.test", `Content-Length: ${body.length}`) + body
-      : head(target, "Host: api.test", "Transfer-Encoding: chunked") + chunked(body, dice);
+      : head(target, "Host: api.test", "Transfer-Encoding: chunked") + chunkedAnyhow(body, dice);
   }
   return { bodies, text, tokens };
 }
 
 async function play(seed: number, transformers: readonly AnyTransformer[]) {
-  const dice = random(seed);
+  const dice = seeded(seed);
   const rig = new SessionRig({
     more: {
       substitutions: [{ host: "api.test", placeholder: STUB, slot: new ScriptedSlot(REAL) }],
@@ -169,7 +138,7 @@ async function play(seed: number, transformers: readonly AnyTransformer[]) {
   });
   const inner = rig.tunnel();
   const { bodies, text, tokens } = script(dice, 8);
-  const pieces = cut(text, dice);
+  const pieces = cutAnyhow(text, dice, 2000);
   const servers = new Map<FakeWire, Echo>();
   let heard = "";
   const end = performance.now() + 4_000;

@@ -3,43 +3,12 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { requestFraming } from "../../src/http1/framing.ts";
 import { Intake } from "../../src/proxy/intake.ts";
+import { seeded } from "../http1/support.ts";
+import { chunkedAnyhow, cutAnyhow, type Dice } from "../support/dice.ts";
 import type { FakeWire } from "../support/fake-wire.ts";
 import { finishRigs, head, SessionRig } from "../support/session-rig.ts";
 
 afterEach(finishRigs);
-
-/** mulberry32: small, seeded, good enough to choose cuts. */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
-
-type Dice = ReturnType<typeof random>;
-
-function chunked(body: string, dice: Dice): string {
-  let out = "";
-  for (let at = 0; at < body.length; ) {
-    const size = 1 + dice(body.length - at);
-    out += `${size.toString(16)}\r\n${body.slice(at, at + size)}\r\n`;
-    at += size;
-  }
-  return `${out}0\r\n\r\n`;
-}
-
-function cut(text: string, dice: Dice): string[] {
-  const pieces: string[] = [];
-  for (let at = 0; at < text.length; ) {
-    const size = 1 + dice(dice(2) === 0 ? 8 : 400);
-    pieces.push(text.slice(at, at + size));
-    at += size;
-  }
-  return pieces;
-}
 
 /** The server behind a wire: reads requests, answers each with what it got, and notes it. */
 class Server {
@@ -106,8 +75,8 @@ class Server {
     const answer =
       this.#dice(2) === 0
         ? head("HTTP/1.1 200 OK", `Content-Length: ${body.length}`) + body
-        : head("HTTP/1.1 200 OK", "Transfer-Encoding: chunked") + chunked(body, this.#dice);
-    this.#outgoing.push(...cut(answer, this.#dice));
+        : head("HTTP/1.1 200 OK", "Transfer-Encoding: chunked") + chunkedAnyhow(body, this.#dice);
+    this.#outgoing.push(...cutAnyhow(answer, this.#dice, 400));
   }
 }
 
@@ -140,7 +109,7 @@ function bodiesOf(heard: string): string[] {
 
 /** One run: what the client heard, and what the servers got. */
 function play(seed: number, count: number) {
-  const dice = random(seed);
+  const dice = seeded(seed);
   const rig = new SessionRig();
   const got: string[] = [];
   const servers = new Map<FakeWire, Server>();
@@ -154,9 +123,9 @@ function play(seed: number, count: number) {
     script +=
       dice(2) === 0
         ? head(line, "Host: api.test", `Content-Length: ${body.length}`) + body
-        : head(line, "Host: api.test", "Transfer-Encoding: chunked") + chunked(body, dice);
+        : head(line, "Host: api.test", "Transfer-Encoding: chunked") + chunkedAnyhow(body, dice);
   }
-  const pieces = cut(script, dice);
+  const pieces = cutAnyhow(script, dice, 400);
   let heard = "";
   const wires = (): FakeWire[] => [rig.client, ...servers.keys()];
   for (let quiet = 0; quiet < 20; ) {
