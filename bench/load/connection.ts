@@ -178,6 +178,18 @@ function offer(socket: Socket<Connection>, session: Buffer): void {
   (socket as unknown as { setSession(session: Buffer): void }).setSession(session);
 }
 
+const endings: Pick<SocketHandler<Connection>, "close" | "end" | "error"> = {
+  close(socket) {
+    socket.data.lost("closed");
+  },
+  end(socket) {
+    socket.end();
+  },
+  error(socket, error) {
+    socket.data.lost(error.message);
+  },
+};
+
 const plainEvents: SocketHandler<Connection> = {
   open(socket) {
     socket.data.opened(socket);
@@ -188,15 +200,7 @@ const plainEvents: SocketHandler<Connection> = {
   drain(socket) {
     socket.data.outerDrained();
   },
-  close(socket) {
-    socket.data.lost("closed");
-  },
-  end(socket) {
-    socket.end();
-  },
-  error(socket, error) {
-    socket.data.lost(error.message);
-  },
+  ...endings,
 };
 
 const tlsEvents: SocketHandler<Connection> = {
@@ -209,15 +213,7 @@ const tlsEvents: SocketHandler<Connection> = {
   drain(socket) {
     socket.data.drained();
   },
-  close(socket) {
-    socket.data.lost("closed");
-  },
-  end(socket) {
-    socket.end();
-  },
-  error(socket, error) {
-    socket.data.lost(error.message);
-  },
+  ...endings,
   // Not in the typings: a session that may be resumed later.
   ...{
     session(socket: Socket<Connection>, bytes: Buffer): void {
