@@ -104,7 +104,7 @@ export interface Interceptor {
   leaf(authority: Authority, clientIp: string): Leaf;
   /**
    * Everything on `wire` is TLS from here on, beginning with `early`, what came behind the CONNECT head; the result
-   * carries the plaintext.
+   * carries the plaintext. Never calls back before it has returned.
    */
   accept(wire: Wire, leaf: Leaf, early: Uint8Array, handler: SecureHandler): Wire;
 }

@@ -1,6 +1,7 @@
 // TLS that ends at the proxy, on a real accepted socket behind a CONNECT: which handshakes succeed, what a failed one
 // tells its owner, and that the plaintext keeps its bounds. The wire's own contract is in wire.test.ts.
 import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import type { PeerCertificate } from "node:tls";
 import { parseAuthority } from "../../src/values/authority.ts";
 import { ProxyError } from "../../src/values/errors.ts";
@@ -10,13 +11,14 @@ import { sClient } from "../support/net-clients.ts";
 import { connectFront, type Front, interceptionCa, interceptor, startFront } from "../support/net-wires.ts";
 import { SecureWitness, settle } from "../support/net-witness.ts";
 import { pki } from "../support/pki.ts";
+import { scratchDir } from "../support/scratch.ts";
 
 const HOST = "api.example.test:443";
 const NOTHING = new Uint8Array(0);
 
 /** A front whose tunnels answer the end with theirs, as a session does. */
-function front(): Front {
-  return startFront(interceptor(), ({ wire, seen }) => {
+function front(tls = interceptor()): Front {
+  return startFront(tls, ({ wire, seen }) => {
     seen.onEnded = () => wire.end();
   });
 }
@@ -52,6 +54,19 @@ describe("handshakes with openssl", () => {
     server.stop();
     expect(tunnel?.handshake.outcomes).toEqual(["failed"]);
     expect(tunnel?.seen.events).toEqual(["close"]);
+  });
+
+  test("a session is resumed, however many other hosts came in between", async () => {
+    const server = front(interceptor(1000));
+    const file = join(scratchDir("session"), "session.pem");
+    const first = await sClient(to(server), ["-tls1_2", "-sess_out", file]);
+    for (let i = 0; i < 150; i++) (await server.open(`host-${i}.example.test:443`)).peer.destroy();
+    const again = await sClient(to(server), ["-tls1_2", "-sess_in", file]);
+    server.stop();
+    expect([first.stdout.includes("New, TLSv1.2"), again.stdout.includes("Reused, TLSv1.2")]).toEqual([
+      true,
+      true,
+    ]);
   });
 
   test("h2 and http/1.1 offered: http/1.1 is chosen", async () => {

@@ -7,7 +7,7 @@ import { wireContract } from "../support/net-wire-contract.ts";
 import { Witness } from "../support/net-witness.ts";
 import { runProgram } from "../support/programs.ts";
 
-for (const way of ["accepted", "dialled", "TLS accepted", "TLS dialled"] as const) wireContract(way, "kept");
+for (const way of ["accepted", "dialled", "TLS accepted", "TLS dialled"] as const) wireContract(way);
 
 /** A socket that takes what the script says, and writes down what was asked of it. */
 class ScriptedSocket {

@@ -1,5 +1,5 @@
-// TLS for a client whose ClientHello came behind its CONNECT head: the same handshakes and the same wire as from
-// accept-tls.ts, although another TLS stack of the runtime carries them.
+// TLS for a client whose ClientHello came behind its CONNECT head: the same handshakes and the same wire as for all
+// others.
 import { describe, expect, test } from "bun:test";
 import type { ByteStream } from "../support/byte-stream.ts";
 import { connect, connectHead } from "../support/client.ts";
@@ -13,8 +13,7 @@ import type { Outcome } from "../support/programs.ts";
 
 const HOST = "api.example.test:443";
 
-// The runtime's TLS over a stream answers a close_notify with its own; a session takes it for the client's leaving.
-wireContract("TLS accepted early", "answered");
+wireContract("TLS accepted early");
 
 function front(): Front {
   return startFront(interceptor(), ({ wire, seen }) => {
