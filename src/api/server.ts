@@ -138,7 +138,7 @@ export class Server implements AsyncDisposable {
     // Files are read and addresses parsed once: a setter must not fail because a file has gone meanwhile.
     let options = surroundings.dialOptions({
       ...{ allowIps: allowIPs, namedTargets: new Set(), upstreamCa: upstreamCA, systemRoots: false },
-      ...{ clientCertificate: undefined, upstreamProxy: undefined },
+      ...{ clientCertificates: undefined, upstreamProxy: undefined },
       ...{ dialMs: limits.dialMs, tlsMs: limits.upstreamTlsMs },
     });
     let known = "";

@@ -78,7 +78,7 @@ export async function planOf(
       namedTargets: namedTargets([...relays.values(), ...run.mcpServers.values()]),
       upstreamCa: tls.upstreamCa,
       systemRoots: tls.systemRoots,
-      clientCertificate: loadClientCerts(tls.clientCerts),
+      clientCertificates: loadClientCerts(tls.clientCerts),
       upstreamProxy: network.upstreamProxy,
       dialMs: limits.dialMs,
       tlsMs: limits.upstreamTlsMs,

@@ -6,6 +6,7 @@ import type { DialOptions } from "../net/dial.ts";
 import { ownConnectionBudget } from "../net/open-files.ts";
 import { OwnAddresses } from "../net/own-addresses.ts";
 import { upstreamRoots } from "../net/roots.ts";
+import { type ClientCertificates, UpstreamTls } from "../net/upstream-tls.ts";
 import { DestinationPolicy } from "../policy/destinations.ts";
 
 export interface DialSettings {
@@ -16,7 +17,7 @@ export interface DialSettings {
   /** Path of a PEM file with further roots. */
   readonly upstreamCa: string | undefined;
   readonly systemRoots: boolean;
-  readonly clientCertificate: DialOptions["clientCertificate"];
+  readonly clientCertificates: ClientCertificates | undefined;
   readonly upstreamProxy: UpstreamProxyConfig | undefined;
   readonly dialMs: number;
   readonly tlsMs: number;
@@ -35,11 +36,12 @@ export class Surroundings {
 
   /** @throws Error of one line: a root file that cannot be read, a bad address */
   dialOptions(settings: DialSettings): DialOptions {
-    const { clientCertificate, upstreamProxy, dialMs, tlsMs } = settings;
+    const { clientCertificates, upstreamProxy, dialMs, tlsMs } = settings;
+    const roots = upstreamRoots({ file: settings.upstreamCa, system: settings.systemRoots });
     return {
       destinations: this.destinations(settings.allowIps, settings.namedTargets),
-      roots: upstreamRoots({ file: settings.upstreamCa, system: settings.systemRoots }),
-      ...{ clientCertificate, upstreamProxy, dialMs, tlsMs },
+      tls: new UpstreamTls(roots, clientCertificates),
+      ...{ upstreamProxy, dialMs, tlsMs },
       attempts: this.#attempts,
     };
   }

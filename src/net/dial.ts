@@ -3,22 +3,19 @@
 // before. wire.md sections 4 and 8, RFC 8305 for the pacing.
 
 import { lookup } from "node:dns";
-import type { SocketHandler, TLSOptions } from "bun";
+import type { SocketHandler } from "bun";
 import type { DestinationPolicy } from "../policy/destinations.ts";
 import type { Cancellable, UpstreamTarget } from "../proxy/ports.ts";
 import { cleartextRefusal, destinationRefusal } from "../proxy/refusals.ts";
-import { type Authority, formatAuthority } from "../values/authority.ts";
+import { formatAuthority } from "../values/authority.ts";
 import { ProxyError } from "../values/errors.ts";
-import type { ClientCertificate } from "./client-certs.ts";
+import type { UpstreamTls, UpstreamTlsOptions } from "./upstream-tls.ts";
 import { ProxyWay, startTls, type UpstreamProxy, type WayOutcome } from "./via-proxy.ts";
 import { SILENT, SocketWire, type WireSocket, wireEvents } from "./wire.ts";
 
 export interface DialOptions {
   readonly destinations: DestinationPolicy;
-  /** PEM of roots that replace the runtime's; undefined keeps those. */
-  readonly roots: string | undefined;
-  /** What to show an upstream that asks for a certificate; by default nothing. */
-  readonly clientCertificate?: ((authority: Authority) => ClientCertificate | undefined) | undefined;
+  readonly tls: UpstreamTls;
   /** All connections go through it. Its own address is the operator's and not checked; the target's is. */
   readonly upstreamProxy?: UpstreamProxy | undefined;
   /** Milliseconds for resolving a name and connecting to its addresses, through the proxy if there is one. */
@@ -190,17 +187,9 @@ export class Dial implements Cancellable {
   }
 
   /** How the target proves itself, and we to it; undefined in the clear. */
-  get tls(): TLSOptions | undefined {
+  get tls(): UpstreamTlsOptions | undefined {
     const { scheme, authority } = this.#target;
-    if (scheme === "http") return undefined;
-    const { roots, clientCertificate } = this.#options;
-    // rejectUnauthorized said outright: it wins over NODE_TLS_REJECT_UNAUTHORIZED in the environment.
-    return {
-      serverName: authority.host,
-      rejectUnauthorized: true,
-      ...(roots === undefined ? {} : { ca: roots }),
-      ...clientCertificate?.(authority),
-    };
+    return scheme === "http" ? undefined : this.#options.tls.options(authority);
   }
 }
 

@@ -2,13 +2,14 @@
 // target asks for it. Knows one established connection; does not dial, resolve or check. RFC 9110 section 9.3.6,
 // wire.md section 2 (network.upstream_proxy).
 
-import type { SocketHandler, TLSOptions } from "bun";
+import type { SocketHandler } from "bun";
 import { HeaderList } from "../http1/headers.ts";
 import { ResponseHeadReader } from "../http1/message-reader.ts";
 import { requestHead } from "../http1/write-head.ts";
 import type { Wire, WireHandler } from "../proxy/ports.ts";
 import { ProxyError } from "../values/errors.ts";
 import type { Secret } from "../values/secret.ts";
+import type { UpstreamTlsOptions } from "./upstream-tls.ts";
 import { type RawHandler, SILENT, SocketWire, type WireSocket } from "./wire.ts";
 
 export interface UpstreamProxy {
@@ -90,7 +91,7 @@ export class ProxyWay implements WireHandler {
  * Begins TLS as a client on the connection of `wire`, which carries the plaintext from here on. Nothing may have been
  * received that is not read. `events` need no `open`: the outcome is told by `handshake`.
  */
-export function startTls(wire: SocketWire, tls: TLSOptions, events: SocketHandler<SocketWire>): void {
+export function startTls(wire: SocketWire, tls: UpstreamTlsOptions, events: SocketHandler<SocketWire>): void {
   const { socket } = wire;
   if (socket === undefined) return;
   // The raw socket goes on telling of ciphertext and of its end.

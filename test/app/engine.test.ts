@@ -37,7 +37,7 @@ function planWith(surroundings: Surroundings, extra: string): Plan {
         upstreamCa: undefined,
         systemRoots: false,
       },
-      ...{ clientCertificate: undefined, upstreamProxy: undefined, dialMs: 2_000, tlsMs: 2_000 },
+      ...{ clientCertificates: undefined, upstreamProxy: undefined, dialMs: 2_000, tlsMs: 2_000 },
     }),
   };
 }

@@ -3,14 +3,16 @@
 import { describe, expect, test } from "bun:test";
 import { networkInterfaces } from "node:os";
 import { type DialSettings, Surroundings } from "../../src/app/surroundings.ts";
+import { DialWitness, target } from "../support/net-dials.ts";
 import { pki } from "../support/pki.ts";
+import { startUpstream } from "../support/upstream.ts";
 
 const SETTINGS: DialSettings = {
   allowIps: [],
   namedTargets: new Set(),
   upstreamCa: undefined,
   systemRoots: false,
-  clientCertificate: undefined,
+  clientCertificates: undefined,
   upstreamProxy: undefined,
   dialMs: 1_000,
   tlsMs: 2_000,
@@ -48,11 +50,24 @@ describe("Surroundings", () => {
     expect(one.attempts.max).toBe(surroundings.budget.attempts);
   });
 
-  test("carries the rest over, and the roots as text", () => {
-    const options = new Surroundings().dialOptions({ ...SETTINGS, upstreamCa: pki().caPath });
+  test("carries the rest over", () => {
+    const options = new Surroundings().dialOptions(SETTINGS);
     expect([options.dialMs, options.tlsMs, options.upstreamProxy]).toEqual([1_000, 2_000, undefined]);
-    expect(options.roots).toContain(pki().ca.trim().split("\n")[1] as string);
-    expect(new Surroundings().dialOptions(SETTINGS).roots).toBeUndefined();
+  });
+
+  test("upstreams are trusted by the operator's file, and not without it", async () => {
+    const upstream = startUpstream();
+    const outcome = (upstreamCa: string | undefined) => {
+      const settings = { ...SETTINGS, allowIps: ["127.0.0.0/8"], upstreamCa };
+      const to = target("https", upstream.authority);
+      return new DialWitness(to, new Surroundings().dialOptions(settings)).outcome();
+    };
+    const trusted = await outcome(pki().caPath);
+    const untrusted = await outcome(undefined);
+    if ("wire" in trusted) trusted.wire.destroy();
+    upstream.close();
+    expect("wire" in trusted).toBe(true);
+    expect(untrusted).toMatchObject({ error: { code: "certificate-rejected" } });
   });
 
   test("mistakes are one line", () => {

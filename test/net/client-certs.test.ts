@@ -33,12 +33,12 @@ describe("an upstream that asks for a certificate", () => {
     ["127.0.0.1", "two"],
   ])("gets the one of its host: %s", async (host, name) => {
     await using server = await startAskingServer(files.ca, true);
-    const clientCertificate = loadClientCerts([
+    const clientCertificates = loadClientCerts([
       { host: "localhost", ...one },
       { host: "127.0.0.1", ...two },
     ]);
     const seen = new Witness();
-    const wire = await dialTls(`${host}:${server.port}`, { clientCertificate }).wire();
+    const wire = await dialTls(`${host}:${server.port}`, { clientCertificates }).wire();
     wire.handler = seen;
     await seen.until("greeting", () => seen.text === "hello");
     expect(server.clients).toEqual([name]);
@@ -49,11 +49,11 @@ describe("an upstream that asks for a certificate", () => {
     await using server = await startAskingServer(files.ca, true);
     await using proxy = await startConnectProxy();
     const upstreamProxy = { host: "127.0.0.1", port: proxy.port, authorization: undefined };
-    const clientCertificate = loadClientCerts([
+    const clientCertificates = loadClientCerts([
       { host: "*.localhost", ...one },
       { host: "127.0.0.1", ...two },
     ]);
-    const wire = await dialTls(`127.0.0.1:${server.port}`, { clientCertificate, upstreamProxy }).wire();
+    const wire = await dialTls(`127.0.0.1:${server.port}`, { clientCertificates, upstreamProxy }).wire();
     await server.untilClients(1);
     expect(server.clients).toEqual(["two"]);
     wire.destroy();
@@ -61,7 +61,7 @@ describe("an upstream that asks for a certificate", () => {
 
   test("gets none that is another host's, or another port's", async () => {
     await using server = await startAskingServer(files.ca, false);
-    const clientCertificate = loadClientCerts([
+    const clientCertificates = loadClientCerts([
       { host: "api.localhost", ...one },
       { host: "*.localhost", ...one },
       { host: `127.0.0.1:${server.port + 1}`, ...two },
@@ -69,14 +69,14 @@ describe("an upstream that asks for a certificate", () => {
     // No session is resumed either that another connection has proved itself for.
     const proved = loadClientCerts([{ host: "localhost", ...one }]);
     const dials = [
-      ["localhost", clientCertificate],
-      ["127.0.0.1", clientCertificate],
+      ["localhost", clientCertificates],
+      ["127.0.0.1", clientCertificates],
       ["localhost", proved],
       ["127.0.0.1", proved],
       ["localhost", undefined],
     ] as const;
     for (const [at, [host, shown]] of dials.entries()) {
-      const wire = await dialTls(`${host}:${server.port}`, { clientCertificate: shown }).wire();
+      const wire = await dialTls(`${host}:${server.port}`, { clientCertificates: shown }).wire();
       await server.untilClients(at + 1);
       wire.destroy();
     }

@@ -1,6 +1,7 @@
 // Dials for tests: options that reach loopback and trust the test authority, and a dial that keeps its outcomes, of
 // which there must be one.
 import { Dial, type DialOptions } from "../../src/net/dial.ts";
+import { type ClientCertificates, UpstreamTls } from "../../src/net/upstream-tls.ts";
 import type { SocketWire } from "../../src/net/wire.ts";
 import { DestinationPolicy } from "../../src/policy/destinations.ts";
 import type { UpstreamTarget } from "../../src/proxy/ports.ts";
@@ -16,11 +17,17 @@ export function loopbackAllowed(): DestinationPolicy {
   return new DestinationPolicy({ allowIps: ["127.0.0.0/8", "::1"], ownAddresses: () => [] });
 }
 
-export function dialOptions(more: Partial<DialOptions> = {}): DialOptions {
+/** What a test changes of them. */
+export interface DialChanges extends Partial<Omit<DialOptions, "tls">> {
+  readonly roots?: string | undefined;
+  readonly clientCertificates?: ClientCertificates | undefined;
+}
+
+export function dialOptions(more: DialChanges = {}): DialOptions {
   const attempts = { pending: 0, max: 1_000 };
   // Made only where it is needed: the certificates cost a quarter of a second.
-  const roots = "roots" in more ? undefined : pki().ca;
-  return { destinations: loopbackAllowed(), roots, dialMs: 3_000, tlsMs: 3_000, attempts, ...more };
+  const tls = new UpstreamTls("roots" in more ? more.roots : pki().ca, more.clientCertificates);
+  return { destinations: loopbackAllowed(), dialMs: 3_000, tlsMs: 3_000, attempts, ...more, tls };
 }
 
 export function target(scheme: "http" | "https", text: string): UpstreamTarget {
@@ -65,11 +72,11 @@ export class DialWitness extends Watch {
   }
 }
 
-export function dialTls(authority: string, more: Partial<DialOptions> = {}): DialWitness {
+export function dialTls(authority: string, more: DialChanges = {}): DialWitness {
   return new DialWitness(target("https", authority), dialOptions(more));
 }
 
-export function dialPlain(authority: string, more: Partial<DialOptions> = {}): DialWitness {
+export function dialPlain(authority: string, more: DialChanges = {}): DialWitness {
   return new DialWitness(target("http", authority), dialOptions(more));
 }
 

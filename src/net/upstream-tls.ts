@@ -1,0 +1,43 @@
+// How upstreams prove themselves, and we to them. One TLS context for each certificate that we show, made when it is first
+// needed and kept: to read 150 roots anew costs more than the handshake does. wire.md section 4.
+
+import { createSecureContext } from "node:tls";
+import type { TLSOptions } from "bun";
+import type { Authority } from "../values/authority.ts";
+import type { ClientCertificate } from "./client-certs.ts";
+
+/** What to show an upstream that asks for a certificate; by default nothing. */
+export type ClientCertificates = (authority: Authority) => ClientCertificate | undefined;
+
+/** The typings do not know that the runtime takes a context of its own instead of what it is made from. */
+export interface UpstreamTlsOptions extends TLSOptions {
+  readonly secureContext: object;
+}
+
+export class UpstreamTls {
+  readonly #roots: string | undefined;
+  readonly #certificates: ClientCertificates | undefined;
+  readonly #contexts = new Map<ClientCertificate | undefined, object>();
+
+  /** @param roots PEM of roots that replace the runtime's; undefined keeps those */
+  constructor(roots: string | undefined, certificates?: ClientCertificates) {
+    this.#roots = roots;
+    this.#certificates = certificates;
+  }
+
+  options(authority: Authority): UpstreamTlsOptions {
+    const secureContext = this.#context(this.#certificates?.(authority));
+    // rejectUnauthorized said outright: it wins over NODE_TLS_REJECT_UNAUTHORIZED in the environment.
+    return { serverName: authority.host, rejectUnauthorized: true, secureContext };
+  }
+
+  #context(shown: ClientCertificate | undefined): object {
+    let context = this.#contexts.get(shown);
+    if (context === undefined) {
+      const roots = this.#roots === undefined ? {} : { ca: this.#roots };
+      context = createSecureContext({ ...roots, ...shown }).context as object;
+      this.#contexts.set(shown, context);
+    }
+    return context;
+  }
+}

@@ -1,0 +1,45 @@
+// One TLS context for each certificate that is shown, whatever the number of connections; what it verifies is dial.test.ts.
+import { describe, expect, test } from "bun:test";
+import type { ClientCertificate } from "../../src/net/client-certs.ts";
+import { UpstreamTls } from "../../src/net/upstream-tls.ts";
+import { parseAuthority } from "../../src/values/authority.ts";
+import { pki } from "../support/pki.ts";
+
+const A = parseAuthority("a.test:443");
+const B = parseAuthority("b.test:443");
+
+function certificate(): ClientCertificate {
+  const { cert, key } = pki().valid;
+  return { cert, key };
+}
+
+describe("UpstreamTls", () => {
+  test("verifies the host that is asked for, whatever the environment says", () => {
+    const options = new UpstreamTls(pki().ca).options(A);
+    expect(options).toMatchObject({ serverName: "a.test", rejectUnauthorized: true });
+  });
+
+  test("makes one context for all hosts that see the same certificate, or none", () => {
+    const shown = certificate();
+    const plain = new UpstreamTls(undefined);
+    const showing = new UpstreamTls(pki().ca, () => shown);
+    for (const tls of [plain, showing]) {
+      const { secureContext } = tls.options(A);
+      expect(tls.options(A).secureContext).toBe(secureContext);
+      expect(tls.options(B).secureContext).toBe(secureContext);
+    }
+  });
+
+  test("never shares a context between two certificates, or one and none", () => {
+    const [one, two] = [certificate(), certificate()];
+    const shown = new Map([
+      ["a.test", one],
+      ["b.test", two],
+    ]);
+    const tls = new UpstreamTls(pki().ca, ({ host }) => shown.get(host));
+    const contexts = [A, B, parseAuthority("c.test:443")].map(
+      (authority) => tls.options(authority).secureContext,
+    );
+    expect(new Set(contexts).size).toBe(3);
+  });
+});
