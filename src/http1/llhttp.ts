@@ -57,20 +57,14 @@ const { HTTPParser, allMethods } = (process as unknown as { binding(name: "http_
   "http_parser",
 );
 
-/** Parses heads, one after the other, from bytes in any split. */
-export class HeadParser {
+/** A parser of the runtime with what it has found: 2 KB, which only a head that is being read needs. */
+class HeadEngine {
   readonly #parser = new HTTPParser();
-  readonly #type: number;
-  readonly #maxBytes: number;
   #early: string[] = [];
   #earlyUrl = "";
-  #head: RawHead | undefined;
-  #started = false;
+  head: RawHead | undefined;
 
-  /** @param maxBytes limit on the sum of target, names and values */
-  constructor(kind: "request" | "response", maxBytes: number) {
-    this.#type = kind === "request" ? HTTPParser.REQUEST : HTTPParser.RESPONSE;
-    this.#maxBytes = maxBytes;
+  constructor() {
     // Beyond 32 fields llhttp reports them in groups, before the head is complete; the target comes with the first.
     this.#parser[HTTPParser.kOnHeaders] = (fields: string[], url: string): void => {
       for (const text of fields) this.#early.push(text);
@@ -86,7 +80,7 @@ export class HeadParser {
       reason: string | undefined,
     ): number => {
       const all = this.#early.length === 0 ? (fields ?? []) : this.#early.concat(fields ?? []);
-      this.#head = {
+      this.head = {
         major,
         minor,
         fields: all,
@@ -99,39 +93,62 @@ export class HeadParser {
     };
   }
 
+  start(type: number, maxBytes: number): void {
+    if (this.#early.length > 0) this.#early = [];
+    this.#earlyUrl = "";
+    this.head = undefined;
+    this.#parser.initialize(type, RESOURCE, maxBytes);
+  }
+
+  execute(bytes: Uint8Array): number {
+    const result = this.#parser.execute(bytes);
+    if (typeof result !== "number") throw new LlhttpError(result.code);
+    // llhttp keeps silent about an error behind an Upgrade field: fewer bytes taken and no head is one.
+    if (this.head === undefined && result !== bytes.length) throw new LlhttpError("HPE_UNFINISHED_HEAD");
+    return result;
+  }
+}
+
+/** Engines that read nothing now; all connections share them. Few heads are unfinished at a time. */
+const IDLE: HeadEngine[] = [];
+const MAX_IDLE = 64;
+
+/** Parses heads, one after the other, from bytes in any split. */
+export class HeadParser {
+  readonly #type: number;
+  readonly #maxBytes: number;
+  /** From the first byte of a head until it is taken. */
+  #engine: HeadEngine | undefined;
+
+  /** @param maxBytes limit on the sum of target, names and values */
+  constructor(kind: "request" | "response", maxBytes: number) {
+    this.#type = kind === "request" ? HTTPParser.REQUEST : HTTPParser.RESPONSE;
+    this.#maxBytes = maxBytes;
+  }
+
   /** The head, once execute() has reached its end; taking it makes room for the next. */
   take(): RawHead | undefined {
-    const head = this.#head;
-    if (head === undefined) return undefined;
-    this.#head = undefined;
-    this.#started = false;
-    this.#forget();
+    const head = this.#engine?.head;
+    if (head !== undefined) this.reset();
     return head;
   }
 
   /** Forgets what has been fed. */
   reset(): void {
-    this.#head = undefined;
-    this.#started = false;
-    this.#forget();
-  }
-
-  #forget(): void {
-    if (this.#early.length > 0) this.#early = [];
-    this.#earlyUrl = "";
+    const engine = this.#engine;
+    if (engine === undefined) return;
+    this.#engine = undefined;
+    engine.head = undefined;
+    if (IDLE.length < MAX_IDLE) IDLE.push(engine);
   }
 
   /** Feeds bytes; returns how many of them belong to the head. Throws LlhttpError. */
   execute(bytes: Uint8Array): number {
-    if (!this.#started) {
-      this.#parser.initialize(this.#type, RESOURCE, this.#maxBytes);
-      this.#started = true;
+    if (this.#engine === undefined) {
+      this.#engine = IDLE.pop() ?? new HeadEngine();
+      this.#engine.start(this.#type, this.#maxBytes);
     }
-    const result = this.#parser.execute(bytes);
-    if (typeof result !== "number") throw new LlhttpError(result.code);
-    // llhttp keeps silent about an error behind an Upgrade field: fewer bytes taken and no head is one.
-    if (this.#head === undefined && result !== bytes.length) throw new LlhttpError("HPE_UNFINISHED_HEAD");
-    return result;
+    return this.#engine.execute(bytes);
   }
 }
 

@@ -4,7 +4,6 @@
 
 import type { BodySink } from "../http1/body-reader.ts";
 import type { RequestHead } from "../http1/head.ts";
-import type { Authority } from "../values/authority.ts";
 import type { ProxyError } from "../values/errors.ts";
 import { ConnectAttempt, type ConnectOwner, type InnerSession, type InnerTunnel } from "./connect.ts";
 import type { Current, Decision, DecisionSink } from "./decision.ts";
@@ -31,7 +30,8 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
   readonly intake: Intake;
   readonly #deps: SessionDeps;
   readonly #peer: Peer;
-  readonly #exchange: Exchange;
+  /** Made for the first request that is forwarded: a connection that only opens a tunnel never needs one. */
+  #exchange: Exchange | undefined;
   readonly #recorder: Recorder;
   readonly #within: InnerTunnel | undefined;
   /** The tunnel's upstream; undefined on an outer connection. Set by CONNECT to a plain port on the same session. */
@@ -55,7 +55,6 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
     this.#peer = peer;
     this.#within = tunnel;
     this.#pinned = tunnel?.target;
-    this.#exchange = new Exchange(this, wire, deps.upstreams, deps.clock, deps.limits);
     this.intake = new Intake(this, deps.limits.head);
     this.#recorder = new Recorder(deps);
     this.#state = tunnel === undefined ? "head" : "securing";
@@ -77,7 +76,7 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
   }
 
   onDrain(): void {
-    this.#exchange.onClientDrain();
+    this.#exchange?.onClientDrain();
     this.#pump();
   }
 
@@ -96,7 +95,7 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
 
   /** A span of the request body. */
   onBodySpan(bytes: Uint8Array): void {
-    if (this.#state === "busy") this.#exchange.sendBody(bytes);
+    if (this.#state === "busy") this.#exchange?.sendBody(bytes);
     else this.#drained += bytes.length;
   }
 
@@ -107,7 +106,7 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
   }
 
   bodyMayCome(): boolean {
-    return bodyMayCome(this.#current, this.intake, this.#exchange.continued);
+    return bodyMayCome(this.#current, this.intake, this.#exchange?.continued === true);
   }
 
   onRequestRoom(): void {
@@ -116,8 +115,8 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
   }
 
   onAnswered(bodyDone: boolean): void {
-    this.#endRecord(this.#exchange.status, this.#exchange.responseSize);
-    if (this.#exchange.closesClient) this.#linger();
+    this.#endExchange();
+    if (this.#exchange?.closesClient === true) this.#linger();
     else this.#next(bodyDone);
   }
 
@@ -130,7 +129,7 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
 
   onAnswerBroken(error: ProxyError): void {
     this.#recorder.fail(error);
-    this.#endRecord(this.#exchange.status, this.#exchange.responseSize);
+    this.#endExchange();
     this.wire.destroy();
     this.#closed();
   }
@@ -189,7 +188,7 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
   }
 
   sweep(now: number): void {
-    if (this.#state === "busy" && now >= this.#exchange.deadline) this.#exchange.expire();
+    if (this.#state === "busy" && now >= (this.#exchange?.deadline ?? NEVER)) this.#exchange?.expire();
     if (now < this.#deadline) return;
     if (this.#state === "busy") this.#onThrown(runTimeout());
     else if (this.#state === "head" && this.intake.insideHead) this.#onThrown(headTimeout());
@@ -225,7 +224,7 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
   // What was read goes on in one write. With the last of a body an early answer may be over.
   #flushEndsExchange(): boolean {
     if (this.#state !== "busy") return false;
-    this.#blocked = !this.#exchange.flush();
+    this.#blocked = this.#exchange?.flush() === false;
     return !this.#blocked && this.#current === undefined;
   }
 
@@ -258,7 +257,7 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
 
   #readBody(): boolean {
     const intake = this.intake;
-    if (!this.#exchange.open || this.#blocked || intake.bodyDone || intake.empty) return false;
+    if (this.#exchange?.open !== true || this.#blocked || intake.bodyDone || intake.empty) return false;
     intake.readBody();
     if (intake.bodyDone) this.#exchange.endBody(intake.trailers());
     return true;
@@ -293,7 +292,9 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
   #act(decision: Decision): void {
     if (decision.kind === "exchange") {
       const { target, relay } = decision.request;
-      this.#run(relay === undefined ? target.authority : undefined);
+      const authority = relay === undefined ? target.authority : undefined;
+      this.running = { token: this.#peer.token, authority };
+      this.#exchange ??= new Exchange(this, this.wire, this.#deps);
       this.#exchange.start(decision.request);
     } else if (decision.kind === "reply") {
       this.#reply(decision.reply);
@@ -301,13 +302,9 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
       const { run, authority } = decision;
       const attempt = new ConnectAttempt(this, this.#deps, this.#peer.clientIp, run, authority);
       this.#wait = attempt;
-      this.#run(authority);
+      this.running = { token: this.#peer.token, authority };
       attempt.start();
     }
-  }
-
-  #run(authority: Authority | undefined): void {
-    this.running = { token: this.#peer.token, authority };
   }
 
   // Answers of our own.
@@ -351,17 +348,16 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
   }
 
   #linger(): void {
-    const { clock, live } = this.#deps;
     this.#closed();
-    new Farewell(this.wire, clock, live, this.#ended);
+    new Farewell(this.wire, this.#deps.clock, this.#deps.live, this.#ended);
   }
 
   /** The client has gone, or is made to go: whatever runs for it stops. */
   #abandon(): void {
     if (this.#state === "closed" || this.#state === "handed-over") return;
-    const { active, status, responseSize } = this.#exchange;
-    this.#exchange.abort();
-    if (this.#state === "busy") this.#endRecord(active ? status : 0, active ? responseSize : 0);
+    if (this.#state === "busy" && this.#exchange?.active === true) this.#endExchange();
+    else if (this.#state === "busy") this.#endRecord(0, 0);
+    this.#exchange?.abort();
     this.wire.destroy();
     this.#closed();
   }
@@ -372,11 +368,15 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
     this.#wait?.cancel();
     this.#wait = undefined;
     this.intake.takeAll();
-    this.#exchange.close();
+    this.#exchange?.close();
     // A CONNECT to a plain port that no request followed.
     this.#recorder.end(200, 0, 0);
     this.#deps.live.delete(this);
     this.#within?.owner.onInnerClosed(this.requests);
+  }
+
+  #endExchange(): void {
+    this.#endRecord(this.#exchange?.status ?? 0, this.#exchange?.responseSize ?? 0);
   }
 
   #endRecord(status: number, responseSize: number): void {
@@ -391,7 +391,7 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
     } else if (this.#state === "draining") {
       this.#linger();
     } else if (this.#state === "busy") {
-      if (this.#exchange.active) this.#exchange.fail(error);
+      if (this.#exchange?.active === true) this.#exchange.fail(error);
       else this.onFailed(error);
     } else {
       this.destroy();

@@ -7,9 +7,9 @@ import type { HeaderList } from "../../http1/headers.ts";
 import { lastChunk, queueSpan } from "../../http1/write-head.ts";
 import type { ProxyError } from "../../values/errors.ts";
 import { fetchSecrets } from "../fetch-secrets.ts";
-import type { Cancellable, Clock, DialHandler, Upstream, Upstreams, Wire, WireHandler } from "../ports.ts";
+import type { Cancellable, Clock, DialHandler, Upstream, Wire, WireHandler } from "../ports.ts";
 import { asCredentialFailure, asProxyError, bodyTimeout, upstreamClosed } from "../refusals.ts";
-import type { SessionLimits } from "../session-deps.ts";
+import type { SessionDeps } from "../session-deps.ts";
 import { MAX_WAIT_MS, suspend } from "../suspend.ts";
 import type { ExchangeOwner } from "./exchange-owner.ts";
 import { CONTINUE_HEAD, expectsContinue, Gathering } from "./gathering.ts";
@@ -58,7 +58,7 @@ export class Exchange implements WireHandler, DialHandler {
   /** Clock time at which the upstream has been silent for too long; Infinity once it has answered. */
   deadline = NEVER;
 
-  constructor(owner: ExchangeOwner, client: Wire, upstreams: Upstreams, clock: Clock, limits: SessionLimits) {
+  constructor(owner: ExchangeOwner, client: Wire, { upstreams, clock, limits }: SessionDeps) {
     this.#owner = owner;
     this.#client = client;
     this.#lease = new Lease(upstreams);
