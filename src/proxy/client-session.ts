@@ -144,6 +144,7 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
   /** The wire is somebody else's now; `close()` of that one ends this session. */
   onHandedOver(): void {
     this.#state = move(this.#state, "handed-over");
+    this.#current = undefined;
     this.#deadline = NEVER;
   }
 
@@ -312,7 +313,6 @@ export class ClientSession implements WireHandler, ExchangeOwner, ConnectOwner, 
   /** Bytes that are no request: there is no head to answer, but the client learns why. */
   #refuseBytes(error: ProxyError): void {
     this.#state = move(this.#state, "busy");
-    this.#current = undefined;
     this.requests++;
     this.#recorder.begin(undefined, this.#peer, this.#pinned === undefined ? "http" : "connect", "");
     this.#recorder.fail(error);

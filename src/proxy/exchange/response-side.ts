@@ -207,6 +207,8 @@ export class ResponseSide implements BodySink, StageSink {
     const stage = this.#stage;
     this.#stage = undefined;
     if (!this.complete) stage?.abort();
+    // An idle connection keeps nothing of its last request.
+    this.#context = NO_CONTEXT;
   }
 
   // What a transformer says.
