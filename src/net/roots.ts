@@ -16,21 +16,24 @@ export interface RootSources {
 }
 
 /**
- * The sources add to the runtime's list and never replace it.
- * @returns PEM, or undefined when the runtime's own list is to be used
+ * The sources add to the runtime's list and never replace it. The file is read now; the lists, which take 4 MB, when the
+ * roots are first asked for.
+ * @returns what gives the PEM, or undefined when the runtime's own list is to be used
  * @throws Error of one line that names the file
  */
-export function upstreamRoots({ file, system }: RootSources): string | undefined {
+export function upstreamRoots({ file, system }: RootSources): (() => string) | undefined {
   if (file === undefined && !system) return undefined;
-  const certificates = [
-    ...getCACertificates("default"),
-    ...(system ? getCACertificates("system") : []),
-    ...(file === undefined ? [] : certificatesIn(file)),
-  ];
-  // The host's store repeats most of the runtime's list, with other line ends.
-  const roots = new Map(certificates.map((pem) => [pem.replace(/\s+/g, ""), pem]));
-  // One text: the runtime recognises it from one connection to the next faster than a list.
-  return [...roots.values()].join("\n");
+  const own = file === undefined ? [] : certificatesIn(file);
+  return () => {
+    const certificates = [
+      ...getCACertificates("default"),
+      ...(system ? getCACertificates("system") : []),
+      ...own,
+    ];
+    // The host's store repeats most of the runtime's list, with other line ends.
+    const roots = new Map(certificates.map((pem) => [pem.replace(/\s+/g, ""), pem]));
+    return [...roots.values()].join("\n");
+  };
 }
 
 function certificatesIn(file: string): readonly string[] {

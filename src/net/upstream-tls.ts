@@ -15,12 +15,12 @@ export interface UpstreamTlsOptions extends TLSOptions {
 }
 
 export class UpstreamTls {
-  readonly #roots: string | undefined;
+  readonly #roots: (() => string) | undefined;
   readonly #certificates: ClientCertificates | undefined;
   readonly #contexts = new Map<ClientCertificate | undefined, object>();
 
-  /** @param roots PEM of roots that replace the runtime's; undefined keeps those */
-  constructor(roots: string | undefined, certificates?: ClientCertificates) {
+  /** @param roots gives the PEM of roots that replace the runtime's; undefined keeps those */
+  constructor(roots: (() => string) | undefined, certificates?: ClientCertificates) {
     this.#roots = roots;
     this.#certificates = certificates;
   }
@@ -34,7 +34,7 @@ export class UpstreamTls {
   #context(shown: ClientCertificate | undefined): object {
     let context = this.#contexts.get(shown);
     if (context === undefined) {
-      const roots = this.#roots === undefined ? {} : { ca: this.#roots };
+      const roots = this.#roots === undefined ? {} : { ca: this.#roots() };
       context = createSecureContext({ ...roots, ...shown }).context as object;
       this.#contexts.set(shown, context);
     }

@@ -40,7 +40,7 @@ describe("roots", () => {
     const expected = [...getCACertificates("default"), pki().ca].map(
       (pem) => new X509Certificate(pem).fingerprint256,
     );
-    expect(certificates(upstreamRoots({ file: path, system: false }))).toEqual([...new Set(expected)]);
+    expect(certificates(upstreamRoots({ file: path, system: false })?.())).toEqual([...new Set(expected)]);
   });
 
   test.each([
@@ -48,7 +48,7 @@ describe("roots", () => {
     ["a file", () => file("beside.pem", interceptionCa().certPem)],
   ])("of this host's own store come on top: %s", (_, make) => {
     const path = make?.();
-    const all = certificates(upstreamRoots({ file: path, system: true }));
+    const all = certificates(upstreamRoots({ file: path, system: true })?.());
     const expected = [
       ...getCACertificates("default"),
       ...getCACertificates("system"),
@@ -86,7 +86,7 @@ describe("roots", () => {
     const roots = upstreamRoots({
       file: file(`${what.replaceAll(" ", "-")}.pem`, content()),
       system: false,
-    });
+    })?.();
     await using good = startUpstream();
     await using bad = startUpstream({ tls: pki().otherCa });
     const wire = await new DialWitness(target("https", good.authority), dialOptions({ roots })).wire();

@@ -8,6 +8,8 @@ import { pki } from "../support/pki.ts";
 const A = parseAuthority("a.test:443");
 const B = parseAuthority("b.test:443");
 
+const roots = (): string => pki().ca;
+
 function certificate(): ClientCertificate {
   const { cert, key } = pki().valid;
   return { cert, key };
@@ -15,19 +17,31 @@ function certificate(): ClientCertificate {
 
 describe("UpstreamTls", () => {
   test("verifies the host that is asked for, whatever the environment says", () => {
-    const options = new UpstreamTls(pki().ca).options(A);
+    const options = new UpstreamTls(roots).options(A);
     expect(options).toMatchObject({ serverName: "a.test", rejectUnauthorized: true });
   });
 
   test("makes one context for all hosts that see the same certificate, or none", () => {
     const shown = certificate();
     const plain = new UpstreamTls(undefined);
-    const showing = new UpstreamTls(pki().ca, () => shown);
+    const showing = new UpstreamTls(roots, () => shown);
     for (const tls of [plain, showing]) {
       const { secureContext } = tls.options(A);
       expect(tls.options(A).secureContext).toBe(secureContext);
       expect(tls.options(B).secureContext).toBe(secureContext);
     }
+  });
+
+  test("asks for the roots once, and not before a host is dialled", () => {
+    let asked = 0;
+    const tls = new UpstreamTls(() => {
+      asked++;
+      return roots();
+    });
+    expect(asked).toBe(0);
+    tls.options(A);
+    tls.options(B);
+    expect(asked).toBe(1);
   });
 
   test("never shares a context between two certificates, or one and none", () => {
@@ -36,7 +50,7 @@ describe("UpstreamTls", () => {
       ["a.test", one],
       ["b.test", two],
     ]);
-    const tls = new UpstreamTls(pki().ca, ({ host }) => shown.get(host));
+    const tls = new UpstreamTls(roots, ({ host }) => shown.get(host));
     const contexts = [A, B, parseAuthority("c.test:443")].map(
       (authority) => tls.options(authority).secureContext,
     );

@@ -26,8 +26,9 @@ export interface DialChanges extends Partial<Omit<DialOptions, "tls">> {
 export function dialOptions(more: DialChanges = {}): DialOptions {
   const attempts = { pending: 0, max: 1_000 };
   // Made only where it is needed: the certificates cost a quarter of a second.
-  const tls = new UpstreamTls("roots" in more ? more.roots : pki().ca, more.clientCertificates);
-  return { destinations: loopbackAllowed(), dialMs: 3_000, tlsMs: 3_000, attempts, ...more, tls };
+  const { roots, clientCertificates, ...rest } = "roots" in more ? more : { ...more, roots: pki().ca };
+  const tls = new UpstreamTls(roots === undefined ? undefined : () => roots, clientCertificates);
+  return { destinations: loopbackAllowed(), dialMs: 3_000, tlsMs: 3_000, attempts, ...rest, tls };
 }
 
 export function target(scheme: "http" | "https", text: string): UpstreamTarget {

@@ -4,7 +4,7 @@ import { upstreamRoots } from "../../src/net/roots.ts";
 import { DialWitness, dialOptions, target } from "./net-dials.ts";
 
 const [authority = "", which = ""] = process.argv.slice(2);
-const roots = upstreamRoots({ file: undefined, system: which === "system" });
+const roots = upstreamRoots({ file: undefined, system: which === "system" })?.();
 const result = await new DialWitness(target("https", authority), dialOptions({ roots })).outcome();
 console.log("wire" in result ? "dialled" : result.error.code);
 if ("wire" in result) result.wire.close();
