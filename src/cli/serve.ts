@@ -30,6 +30,8 @@ import { readServeFlags, type ServeOptions, serveArgs } from "./serve-flags.ts";
 import { stopSignal } from "./stop-signals.ts";
 
 const STDOUT = 1;
+/** What only the start has needed (the reader of the config file, its code) is returned to the system after this. */
+const STARTED_MS = 250;
 
 export const serveCommand = defineCommand({
   meta: { name: "serve", description: "Run the proxy; the default command" },
@@ -115,6 +117,7 @@ function announce(
   });
   printLines(STDOUT, [proxyUrl(listening, tokenOut === undefined)]);
   if (notifySocket) notifyReady(notifySocket, (line) => log.warn(line));
+  setTimeout(() => Bun.shrink(), STARTED_MS).unref();
 }
 
 /** The socket stays where it was bound: a reload must not open to others what asked them for a token. */

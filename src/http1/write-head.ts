@@ -1,7 +1,6 @@
 // Heads and chunk framing as latin1 text. Refuses control characters and anything beyond latin1 in what it writes, whoever
 // put it there: the last line of defence against response splitting and header injection. RFC 9112 sections 3 to 7.
 
-import { STATUS_CODES } from "node:http";
 import { ProxyError } from "../values/errors.ts";
 import type { HeaderList } from "./headers.ts";
 
@@ -24,11 +23,6 @@ export function requestHead(method: string, target: string, headers: HeaderList)
 export function responseHead(status: number, reason: string, headers: HeaderList): string {
   if (!TEXT.test(reason)) throw unsafe();
   return section(`HTTP/1.1 ${status} ${reason}\r\n`, headers);
-}
-
-/** The registered reason phrase, or an empty one. */
-export function reasonPhrase(status: number): string {
-  return STATUS_CODES[status] ?? "";
 }
 
 /** What takes the pieces of a body; they leave together. */

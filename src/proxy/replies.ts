@@ -2,7 +2,8 @@
 // part of the contract (wire.md). A reply never shows an errno, an address or a secret.
 
 import { HeaderList } from "../http1/headers.ts";
-import { reasonPhrase, responseHead } from "../http1/write-head.ts";
+import { reasonPhrase } from "../http1/reason-phrase.ts";
+import { responseHead } from "../http1/write-head.ts";
 import type { ErrorCode, ProxyError } from "../values/errors.ts";
 
 export interface Reply {

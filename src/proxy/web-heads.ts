@@ -4,7 +4,8 @@
 import { connectionOptions, forwardResponse } from "../http1/forwarding.ts";
 import type { ResponseHead } from "../http1/head.ts";
 import { HeaderList } from "../http1/headers.ts";
-import { reasonPhrase, responseHead } from "../http1/write-head.ts";
+import { reasonPhrase } from "../http1/reason-phrase.ts";
+import { responseHead } from "../http1/write-head.ts";
 import type { TransformContext, TransformRequest } from "../transform/body-stage.ts";
 
 /** Statuses that Response makes without a body only. */

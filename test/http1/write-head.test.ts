@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from "bun:test";
 import type { HeaderList } from "../../src/http1/headers.ts";
-import { lastChunk, queueSpan, reasonPhrase, requestHead, responseHead } from "../../src/http1/write-head.ts";
+import { lastChunk, queueSpan, requestHead, responseHead } from "../../src/http1/write-head.ts";
 import { ProxyError } from "../../src/values/errors.ts";
 import { BAD_NAMES, BAD_TARGETS, INJECTIONS } from "../corpus/unwritable.ts";
 import { headerList, latin1 } from "./support.ts";
@@ -59,14 +59,6 @@ describe("a head", () => {
     const written = requestHead("GET", "/", headerList(["X", value]));
     expect(written.length).toBe("GET / HTTP/1.1\r\nX: \r\n\r\n".length + 224);
     expect(written).toContain(`X: ${value}\r\n`);
-  });
-
-  test.each([
-    [200, "OK"],
-    [404, "Not Found"],
-    [299, ""],
-  ])("the reason phrase of %d is %p", (status, phrase) => {
-    expect(reasonPhrase(status)).toBe(phrase);
   });
 });
 
