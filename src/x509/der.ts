@@ -2,25 +2,27 @@
 // Nodes are plain values; a node that was built once may be a part of any number of certificates.
 // ITU-T X.690 (DER), RFC 5280 section 4.1.2.5 (times).
 
-import forge from "node-forge";
+// Of node-forge only its ASN.1: the whole of it takes 3 MB of memory, for ciphers and protocols that are not used.
+import asn1 from "node-forge/lib/asn1.js";
+import forgeUtil from "node-forge/lib/util.js";
 
-const { Class, Type } = forge.asn1;
+const { Class, Type } = asn1;
 /** The typings lack this function. */
-const util = forge.util as unknown as { bytesFromIP(address: string): string | null | undefined };
+const util = forgeUtil as unknown as { bytesFromIP(address: string): string | null | undefined };
 
 /** One ASN.1 value. Treat as immutable. */
-export type Asn1 = forge.asn1.Asn1;
+export type Asn1 = asn1.Asn1;
 
 export function sequence(...children: Asn1[]): Asn1 {
-  return forge.asn1.create(Class.UNIVERSAL, Type.SEQUENCE, true, children);
+  return asn1.create(Class.UNIVERSAL, Type.SEQUENCE, true, children);
 }
 
 export function setOf(child: Asn1): Asn1 {
-  return forge.asn1.create(Class.UNIVERSAL, Type.SET, true, [child]);
+  return asn1.create(Class.UNIVERSAL, Type.SET, true, [child]);
 }
 
 export function oid(dotted: string): Asn1 {
-  return primitive(Type.OID, forge.asn1.oidToDer(dotted).getBytes());
+  return primitive(Type.OID, asn1.oidToDer(dotted).getBytes());
 }
 
 /** `bytes` is two's complement, big-endian, and already minimal. */
@@ -52,12 +54,12 @@ export function utf8String(text: string): Asn1 {
 
 /** `[tag] EXPLICIT` around one node. */
 export function explicitTag(tag: number, child: Asn1): Asn1 {
-  return forge.asn1.create(Class.CONTEXT_SPECIFIC, tag, true, [child]);
+  return asn1.create(Class.CONTEXT_SPECIFIC, tag, true, [child]);
 }
 
 /** `[tag] IMPLICIT` of a primitive type. */
 export function implicitTag(tag: number, bytes: Uint8Array): Asn1 {
-  return forge.asn1.create(Class.CONTEXT_SPECIFIC, tag, false, latin1(bytes));
+  return asn1.create(Class.CONTEXT_SPECIFIC, tag, false, latin1(bytes));
 }
 
 /** Seconds precision; what is below a second is cut off. `ms` is since the epoch. */
@@ -66,12 +68,12 @@ export function time(ms: number): Asn1 {
   // "CAs conforming to this profile MUST always encode certificate validity dates through the year 2049 as
   // UTCTime; certificate validity dates in 2050 or later MUST be encoded as GeneralizedTime."
   return date.getUTCFullYear() < 2050
-    ? primitive(Type.UTCTIME, forge.asn1.dateToUtcTime(date))
-    : primitive(Type.GENERALIZEDTIME, forge.asn1.dateToGeneralizedTime(date));
+    ? primitive(Type.UTCTIME, asn1.dateToUtcTime(date))
+    : primitive(Type.GENERALIZEDTIME, asn1.dateToGeneralizedTime(date));
 }
 
 export function encode(node: Asn1): Buffer {
-  return Buffer.from(forge.asn1.toDer(node).getBytes(), "latin1");
+  return Buffer.from(asn1.toDer(node).getBytes(), "latin1");
 }
 
 /** One complete value. Undefined when `der` is none: it may come from a damaged file. */
@@ -79,7 +81,7 @@ export function decode(der: Uint8Array): Asn1 | undefined {
   // The typings know only the boolean `strict`. Bit strings stay bytes: decoded, they would not encode alike.
   const options = { decodeBitStrings: false } as unknown as boolean;
   try {
-    return forge.asn1.fromDer(latin1(der), options);
+    return asn1.fromDer(latin1(der), options);
   } catch {
     return undefined;
   }
@@ -107,8 +109,8 @@ export function addressBytes(address: string): Buffer {
   return Buffer.from(bytes, "latin1");
 }
 
-function primitive(type: forge.asn1.Type, value: string): Asn1 {
-  return forge.asn1.create(Class.UNIVERSAL, type, false, value);
+function primitive(type: asn1.Type, value: string): Asn1 {
+  return asn1.create(Class.UNIVERSAL, type, false, value);
 }
 
 function latin1(bytes: Uint8Array): string {
