@@ -3,15 +3,15 @@
 // before. wire.md sections 4 and 8, RFC 8305 for the pacing.
 
 import { lookup } from "node:dns";
-import type { SocketHandler } from "bun";
 import type { DestinationPolicy } from "../policy/destinations.ts";
 import type { Cancellable, UpstreamTarget } from "../proxy/ports.ts";
 import { cleartextRefusal, destinationRefusal } from "../proxy/refusals.ts";
-import { formatAuthority } from "../values/authority.ts";
-import { ProxyError } from "../values/errors.ts";
+import type { ProxyError } from "../values/errors.ts";
+import { type AttemptOwner, AttemptWire, dialEvents, dialFailed } from "./attempt.ts";
+import type { SessionPlace } from "./upstream-sessions.ts";
 import type { UpstreamTls, UpstreamTlsOptions } from "./upstream-tls.ts";
-import { ProxyWay, startTls, type UpstreamProxy, type WayOutcome } from "./via-proxy.ts";
-import { SILENT, SocketWire, type WireSocket, wireEvents } from "./wire.ts";
+import type { UpstreamProxy } from "./via-proxy.ts";
+import type { SocketWire } from "./wire.ts";
 
 export interface DialOptions {
   readonly destinations: DestinationPolicy;
@@ -37,15 +37,13 @@ const MAX_ADDRESSES = 8;
 /** RFC 8305 section 5, Connection Attempt Delay. */
 const ATTEMPT_DELAY_MS = 250;
 
-/** Finds peers that vanished without a FIN. wire.md section 14. */
-const TCP_KEEP_ALIVE_MS = 60_000;
-
 /** One dial, however many addresses it takes. */
-export class Dial implements Cancellable {
+export class Dial implements Cancellable, AttemptOwner {
   readonly #target: UpstreamTarget;
   readonly #privateOnly: boolean;
   readonly #options: DialOptions;
   readonly #outcome: DialOutcome;
+  readonly sessions: SessionPlace;
   readonly #attempts = new Set<AttemptWire>();
   #addresses: string[] = [];
   #next: ReturnType<typeof setTimeout> | undefined;
@@ -53,8 +51,16 @@ export class Dial implements Cancellable {
   #failure: ProxyError | undefined;
   #over = false;
 
-  constructor(target: UpstreamTarget, privateOnly: boolean, options: DialOptions, outcome: DialOutcome) {
+  /** @param run on whose behalf */
+  constructor(
+    run: object,
+    target: UpstreamTarget,
+    privateOnly: boolean,
+    options: DialOptions,
+    outcome: DialOutcome,
+  ) {
     this.#target = target;
+    this.sessions = options.tls.sessions.place(run, target.key);
     this.#privateOnly = privateOnly;
     this.#options = options;
     this.#outcome = outcome;
@@ -68,7 +74,6 @@ export class Dial implements Cancellable {
     this.#stop();
   }
 
-  /** A connection is there; with TLS it still has to prove itself. */
   onAttemptOpen(attempt: AttemptWire): void {
     if (this.#over) return;
     if (this.#target.scheme === "http") this.#win(attempt);
@@ -178,144 +183,20 @@ export class Dial implements Cancellable {
     this.#attempts.clear();
   }
 
-  get options(): DialOptions {
-    return this.#options;
+  get upstreamProxy(): UpstreamProxy | undefined {
+    return this.#options.upstreamProxy;
+  }
+
+  get tlsMs(): number {
+    return this.#options.tlsMs;
   }
 
   get port(): number {
     return this.#target.authority.port;
   }
 
-  /** How the target proves itself, and we to it; undefined in the clear. */
   get tls(): UpstreamTlsOptions | undefined {
     const { scheme, authority } = this.#target;
     return scheme === "http" ? undefined : this.#options.tls.options(authority);
   }
-}
-
-/** The wire of a connection that is not ours to use yet. */
-class AttemptWire extends SocketWire implements WayOutcome {
-  readonly address: string;
-  /** Connected, through the proxy if there is one; a handshake may be under way. */
-  open = false;
-  #dial: Dial | undefined;
-  #deadline: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(dial: Dial, address: string) {
-    super();
-    this.#dial = dial;
-    this.address = address;
-  }
-
-  onOpen(socket: WireSocket): void {
-    this.socket = socket;
-    socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
-    if (this.#dial === undefined || this.closed) {
-      socket.terminate();
-      return;
-    }
-    const { upstreamProxy } = this.#dial.options;
-    if (upstreamProxy === undefined) this.#reached(this.#dial);
-    else new ProxyWay(this, hostPort(this.address, this.#dial.port), upstreamProxy.authorization, this);
-  }
-
-  onWayOpen(early: Uint8Array): void {
-    const dial = this.#dial;
-    if (dial === undefined) return;
-    const { tls } = dial;
-    // A TLS server waits for its client: these bytes are the proxy's own, and would be read as the server's.
-    if (tls !== undefined && early.length > 0) {
-      this.fail(dialFailed("the upstream proxy sent bytes before TLS"));
-      return;
-    }
-    // What the proxy was told is no byte of a request.
-    this.accepted = 0;
-    if (tls !== undefined) startTls(this, tls, securedEvents);
-    this.#reached(dial);
-    if (early.length > 0) this.handler.onData(early);
-  }
-
-  onWayRefused(reason: string): void {
-    this.fail(dialFailed(reason));
-  }
-
-  #reached(dial: Dial): void {
-    this.open = true;
-    this.#deadline = setTimeout(() => this.fail(dialFailed("TLS handshake timed out")), dial.options.tlsMs);
-    dial.onAttemptOpen(this);
-  }
-
-  onHandshake(socket: WireSocket, success: boolean, error: Error | null): void {
-    if (success && socket.authorized) this.#dial?.onAttemptSecured(this);
-    else this.fail(handshakeFailure(error));
-  }
-
-  fail(error: ProxyError): void {
-    clearTimeout(this.#deadline);
-    const dial = this.#dial;
-    this.#dial = undefined;
-    this.destroy();
-    dial?.onAttemptFailed(this, error);
-  }
-
-  won(): void {
-    clearTimeout(this.#deadline);
-    this.#dial = undefined;
-    this.handler = SILENT;
-  }
-
-  override destroy(): void {
-    clearTimeout(this.#deadline);
-    this.#dial = undefined;
-    // A socket that is still connecting is terminated as soon as it opens.
-    if (this.socket === undefined) this.closed = true;
-    else super.destroy();
-  }
-
-  override onSocketClose(): void {
-    if (this.#dial !== undefined && this.open) this.fail(dialFailed("closed during the handshake"));
-    else super.onSocketClose();
-  }
-}
-
-/** A handshake's, whoever opened the connection. */
-const securedEvents: SocketHandler<SocketWire> = {
-  ...wireEvents,
-  handshake(socket, success, error) {
-    if (socket.data instanceof AttemptWire) socket.data.onHandshake(socket, success, error);
-  },
-};
-
-const dialEvents: SocketHandler<SocketWire> = {
-  ...securedEvents,
-  open(socket) {
-    if (socket.data instanceof AttemptWire) socket.data.onOpen(socket);
-  },
-  connectError(socket, error) {
-    if (socket.data instanceof AttemptWire) socket.data.fail(dialFailed("not reached", error));
-  },
-};
-
-/** What the runtime reports when a handshake breaks for another reason than the certificate. */
-const NOT_THE_CERTIFICATE = /^(?:ERR_SSL|EPROTO|ECONNRESET|EPIPE|ETIMEDOUT)/;
-
-function handshakeFailure(error: Error | null): ProxyError {
-  if (error !== null && NOT_THE_CERTIFICATE.test(errorCode(error)))
-    return dialFailed("TLS handshake failed", error);
-  return new ProxyError("certificate-rejected", "the upstream's certificate could not be verified", error);
-}
-
-// One text for the client whatever went wrong: an errno would map the network behind the proxy.
-function dialFailed(what: string, cause?: unknown): ProxyError {
-  const reason = cause instanceof Error ? new Error(`${what} (${errorCode(cause)})`) : new Error(what);
-  return new ProxyError("dial-failed", "the upstream could not be reached", reason);
-}
-
-function hostPort(address: string, port: number): string {
-  const kind = address.includes(":") ? "ipv6" : "ipv4";
-  return formatAuthority({ host: address, port, kind });
-}
-
-function errorCode(error: Error): string {
-  return "code" in error && typeof error.code === "string" ? error.code : error.message;
 }

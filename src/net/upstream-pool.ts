@@ -60,7 +60,7 @@ export class UpstreamPool implements Upstreams {
 
   dial(run: RunContext, target: UpstreamTarget, privateOnly: boolean, handler: DialHandler): Cancellable {
     const options = this.#options;
-    return new Dial(target, privateOnly, options, new Arrival(this, options, run, target, handler));
+    return new Dial(run, target, privateOnly, options, new Arrival(this, options, run, target, handler));
   }
 
   /** From here on dials use these options, and no connection made under others is taken or kept once it is idle. */

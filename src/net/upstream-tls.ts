@@ -5,6 +5,7 @@ import { createSecureContext } from "node:tls";
 import type { TLSOptions } from "bun";
 import type { Authority } from "../values/authority.ts";
 import type { ClientCertificate } from "./client-certs.ts";
+import { UpstreamSessions } from "./upstream-sessions.ts";
 
 /** What to show an upstream that asks for a certificate; by default nothing. */
 export type ClientCertificates = (authority: Authority) => ClientCertificate | undefined;
@@ -15,6 +16,7 @@ export interface UpstreamTlsOptions extends TLSOptions {
 }
 
 export class UpstreamTls {
+  readonly sessions = new UpstreamSessions();
   readonly #roots: (() => string) | undefined;
   readonly #certificates: ClientCertificates | undefined;
   readonly #contexts = new Map<ClientCertificate | undefined, object>();

@@ -136,7 +136,7 @@ describe("a proxy that agrees", () => {
     const seen = new Witness();
     // As the pool does it: the handler is there when the dial has told of its outcome.
     const options = dialOptions(through(proxy));
-    new Dial(target("http", "127.0.0.1:22"), false, options, {
+    new Dial({}, target("http", "127.0.0.1:22"), false, options, {
       onDialled: (wire) => {
         wire.handler = seen;
       },

@@ -42,9 +42,9 @@ export class DialWitness extends Watch {
   readonly results: DialResult[] = [];
   readonly dial: Dial;
 
-  constructor(to: UpstreamTarget, options: DialOptions, privateOnly = false) {
+  constructor(to: UpstreamTarget, options: DialOptions, privateOnly = false, run: object = {}) {
     super();
-    this.dial = new Dial(to, privateOnly, options, {
+    this.dial = new Dial(run, to, privateOnly, options, {
       onDialled: (wire, privatePeer) => this.#came({ wire, privatePeer }),
       onRefused: (error) => this.#came({ error }),
     });
