@@ -1,6 +1,20 @@
 // Header section as an ordered list: names as sent, lower-cased keys, values. Three parallel arrays, so that
 // a head costs no object per field, order and case survive, and duplicates stay duplicates. RFC 9110 section 5.
 
+/** Lower-case names by what little tells them apart: the same few dozen names come with every message. */
+const KEYS: ({ readonly name: string; readonly key: string } | undefined)[] = Array.from({ length: 256 });
+
+/** The name in lower case. */
+function keyOf(name: string): string {
+  const { length } = name;
+  const at = (length * 7 + name.charCodeAt(0) * 3 + name.charCodeAt(length - 1)) & 255;
+  const known = KEYS[at];
+  if (known?.name === name) return known.key;
+  const key = name.toLowerCase();
+  KEYS[at] = { name, key };
+  return key;
+}
+
 export class HeaderList {
   /** Field names exactly as they arrived. */
   readonly names: string[] = [];
@@ -15,7 +29,7 @@ export class HeaderList {
 
   push(name: string, value: string): void {
     this.names.push(name);
-    this.keys.push(name.toLowerCase());
+    this.keys.push(keyOf(name));
     this.values.push(value);
   }
 

@@ -170,6 +170,29 @@ export function inject(headers: HeaderList, chosen: readonly Credential[]): void
   for (const credential of chosen) headers.set(credential.header, credential.value());
 }
 
+/** What a record says of injected credentials. */
+export interface CredentialNames {
+  /** Field names as configured. */
+  readonly headers: readonly string[];
+  /** Without those that have none. */
+  readonly grants: readonly string[];
+}
+
+/** Nearly every request of a host gets the same list. */
+const NAMES = new WeakMap<readonly Credential[], CredentialNames>();
+
+export function namesOf(credentials: readonly Credential[]): CredentialNames {
+  let names = NAMES.get(credentials);
+  if (names === undefined) {
+    names = {
+      headers: credentials.map(({ header }) => header),
+      grants: credentials.map(({ grant }) => grant).filter((grant) => grant !== ""),
+    };
+    NAMES.set(credentials, names);
+  }
+  return names;
+}
+
 function sameField(credentials: readonly Credential[], key: string): number {
   for (let i = 0; i < credentials.length; i++) if (credentials[i]?.key === key) return i;
   return -1;

@@ -27,6 +27,9 @@ const FLUSH_WAIT_MS = 1_000;
 const FLUSH_STEP_MS = 5;
 const LINE_FEED = 10;
 
+/** Longest text that is encoded in place; UTF-8 takes up to three bytes for a UTF-16 code unit. */
+const MAX_PLACED = 2 * BATCH_BYTES;
+
 /** `taking` also when blocked; `failed`: an error that may pass; `gone`: nobody will ever read (EPIPE). */
 type State = "taking" | "failed" | "gone";
 
@@ -34,6 +37,8 @@ export class LineWriter implements LineSink {
   readonly #output: Output;
   readonly #lostLine: (count: number) => string;
   readonly #onTrouble: (reason: string) => void;
+  /** A batch on its way to the output; what is not taken at once is copied. */
+  readonly #place = Buffer.allocUnsafeSlow(3 * MAX_PLACED);
   /** Encoded batches, the oldest first. */
   #full: Buffer[] = [];
   /** Lines that are not encoded yet: one encoding a batch costs less than one a line. */
@@ -117,6 +122,24 @@ export class LineWriter implements LineSink {
     this.#full.push(bytes);
   }
 
+  /**
+   * Nearly always the output takes all that there is, and then it needs no memory of its own.
+   * @returns false when it takes nothing now
+   */
+  #sendText(): boolean {
+    const { length } = this.#text;
+    if (length === 0 || length > MAX_PLACED) return true;
+    const count = this.#place.write(this.#text, "utf8");
+    this.#text = "";
+    this.#size += count - length;
+    const taken = this.#offer(this.#place.subarray(0, count));
+    this.#size -= taken;
+    if (taken === count) return true;
+    this.#full.push(Buffer.from(this.#place.subarray(taken, count)));
+    if (this.#state === "gone") this.#forget();
+    return taken > 0;
+  }
+
   #wait(): void {
     this.#timer = setTimeout(
       () => {
@@ -131,6 +154,7 @@ export class LineWriter implements LineSink {
 
   /** True when nothing is left to write. */
   #send(): boolean {
+    if (this.#full.length === 0 && !this.#sendText()) return this.#state === "gone";
     this.#encode();
     for (let first = this.#full[0]; first !== undefined; first = this.#full[0]) {
       const taken = this.#offer(first.subarray(this.#sent));

@@ -5,7 +5,7 @@ import { type ConnectionOptions, forwardRequest } from "../../http1/forwarding.t
 import type { Framing } from "../../http1/framing.ts";
 import type { RequestHead } from "../../http1/head.ts";
 import { requestHead } from "../../http1/write-head.ts";
-import { type Credential, inject, type SecretSlot } from "../../inject/credentials.ts";
+import { type Credential, inject, namesOf, type SecretSlot } from "../../inject/credentials.ts";
 import { addExtraHeaders } from "../../inject/extra-headers.ts";
 import type { HostInjection } from "../../inject/injection-plan.ts";
 import type { McpStub } from "../../inject/mcp-stub.ts";
@@ -127,17 +127,22 @@ export function opening(request: ExchangeRequest, gathered: Buffer | undefined):
 function injectCredentials(request: ExchangeRequest): readonly Credential[] {
   const { head, record, injection } = request;
   const { headers } = head;
-  const stubbed = request.stubs.flatMap(({ credential }) =>
-    credential !== undefined && isAtHand(credential) ? [credential] : [],
-  );
-  const injected = stubbed.length === 0 ? request.credentials : [...request.credentials, ...stubbed];
+  const injected = request.stubs.length === 0 ? request.credentials : withStubs(request);
   if (injected.length > 0) {
     inject(headers, injected);
-    record.injectedHeaders = injected.map((credential) => credential.header);
-    record.grants = injected.map((credential) => credential.grant).filter((grant) => grant !== "");
+    const { headers: names, grants } = namesOf(injected);
+    record.injectedHeaders = names;
+    record.grants = grants;
   }
   if (injection.extra.length > 0) addExtraHeaders(headers, injection.extra, fieldNames(injected));
   return injected;
+}
+
+function withStubs({ credentials, stubs }: ExchangeRequest): readonly Credential[] {
+  const stubbed = stubs.flatMap(({ credential }) =>
+    credential !== undefined && isAtHand(credential) ? [credential] : [],
+  );
+  return stubbed.length === 0 ? credentials : [...credentials, ...stubbed];
 }
 
 /** Lower-case names of the fields that are decided here; a trailer may not add to them. */
