@@ -49,16 +49,24 @@ export function lastChunk(trailers: HeaderList | undefined): string {
   return section("0\r\n", trailers);
 }
 
-function section(start: string, headers: HeaderList): string {
-  const { names, values } = headers;
-  let text = start;
+/** The pieces of the head that is being written: joined once, they cost no memory but the text itself. */
+const PIECES: string[] = [];
+
+function section(start: string, { names, values }: HeaderList): string {
+  let count = 0;
+  PIECES[count++] = start;
   for (let i = 0; i < names.length; i++) {
-    const name = names[i] as string;
+    const name = names[i] as string; // the index is within both
     const value = values[i] as string;
     if (!TOKEN.test(name) || !TEXT.test(value)) throw unsafe();
-    text += `${name}: ${value}\r\n`;
+    PIECES[count++] = name;
+    PIECES[count++] = ": ";
+    PIECES[count++] = value;
+    PIECES[count++] = "\r\n";
   }
-  return `${text}\r\n`;
+  PIECES[count++] = "\r\n";
+  PIECES.length = count;
+  return PIECES.join("");
 }
 
 function unsafe(): ProxyError {
