@@ -21,7 +21,7 @@ const ROUNDS = 5;
 const RENEWAL = 7;
 const CONNECTIONS = 32;
 /** Until the compiler of the runtime is done. */
-const WARM_UP_SECONDS = 2;
+const WARM_UP_SECONDS = 3;
 /** Of each of the two, and about as much CPU: the ticks of /proc are 1 % of it. */
 const ROUND_SECONDS = 1.2;
 

@@ -1,7 +1,8 @@
-// The fixed reference workload of the guard: the least a program in this runtime can do that terminates TLS, puts a
-// field into a head and passes it on over TLS. It looks at nothing else. It must not be made faster or slower: what
-// the guard compares is moat-proxy's cost to this one's, on the same machine in the same minute. If it has to change,
-// renew the baseline with it.
+// The fixed reference workload of the guard: a relay that terminates TLS, reads both heads into fields, puts one field in,
+// writes them anew and makes a record. It decides and checks nothing, but it does the same kinds of work and takes memory
+// as moat-proxy does, so that a busy machine slows both alike. It must not be made faster or slower: what the guard
+// compares is moat-proxy's cost to this one's, on the same machine in the same minute. If it has to change, renew the
+// baseline with it.
 
 import { readFileSync } from "node:fs";
 import type { Socket } from "bun";
@@ -24,7 +25,15 @@ interface Side {
 
 const settings = JSON.parse(Bun.argv[2] ?? "") as Settings;
 const ca = readFileSync(settings.caFile, "utf8");
-const field = `\r\nAuthorization: ${settings.authorization}`;
+const HEAD_END = "\r\n\r\n";
+const BATCH_CHARACTERS = 16 * 1024;
+let batch = "";
+
+/** Fields as moat-proxy keeps them: names, names in lower case, values. */
+interface Head {
+  readonly start: string;
+  readonly fields: readonly { readonly name: string; readonly key: string; readonly value: string }[];
+}
 
 function pass(from: Socket<Side>, bytes: Buffer): void {
   const { peer, waiting, client } = from.data;
@@ -32,12 +41,47 @@ function pass(from: Socket<Side>, bytes: Buffer): void {
     waiting.push(bytes);
     return;
   }
-  peer.write(client ? injected(bytes) : bytes);
+  // What the generator and its upstream send is small and comes whole.
+  const end = bytes.indexOf(HEAD_END);
+  const head = read(bytes.toString("latin1", 0, end));
+  if (!client) keep(record(head, bytes.length - end - HEAD_END.length));
+  peer.write(Buffer.concat([Buffer.from(written(head, client), "latin1"), bytes.subarray(end)]));
 }
 
-/** The generator's requests are small, come whole, and have one such field. */
-function injected(bytes: Buffer): string {
-  return bytes.toString("latin1").replace(/\r\nAuthorization: [^\r]*/, field);
+function read(text: string): Head {
+  const [start = "", ...lines] = text.split("\r\n");
+  const fields = lines.map((line) => {
+    const colon = line.indexOf(":");
+    const name = line.slice(0, colon);
+    return { name, key: name.toLowerCase(), value: line.slice(colon + 1).trim() };
+  });
+  return { start, fields };
+}
+
+function written({ start, fields }: Head, client: boolean): string {
+  let text = start;
+  for (const { name, key, value } of fields) {
+    text += `\r\n${name}: ${client && key === "authorization" ? settings.authorization : value}`;
+  }
+  return text;
+}
+
+function record({ start, fields }: Head, size: number): string {
+  return JSON.stringify({
+    time: new Date().toISOString(),
+    id: crypto.randomUUID(),
+    status: start,
+    size,
+    fields: fields.map(({ key }) => key),
+  });
+}
+
+/** Gathered to batches, as a log is, and then dropped. */
+function keep(line: string): void {
+  batch += line;
+  if (batch.length < BATCH_CHARACTERS) return;
+  Buffer.from(batch, "utf8");
+  batch = "";
 }
 
 const handlers = {
