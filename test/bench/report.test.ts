@@ -6,6 +6,7 @@ import type { Measured } from "../../bench/plan.ts";
 import { chart } from "../../bench/report/chart.ts";
 import type { Result } from "../../bench/report/result.ts";
 import { figuresOf, median, spreadOf } from "../../bench/report/statistics.ts";
+import { summary } from "../../bench/report/summary.ts";
 import { markdown } from "../../bench/report/table.ts";
 import { type Baseline, judge } from "../../bench/verdict.ts";
 
@@ -84,6 +85,13 @@ describe("the table", () => {
   test("shows starts and idle memory", () => {
     expect(lines).toContain("| moat-proxy | 50 | 50.0 | – | – |");
   });
+});
+
+test("the short table has our cost, nginx's, and how many times that the others take", () => {
+  const lines = summary(RESULT).trimEnd().split("\n");
+  expect(lines[0]).toMatch(/^\| CPU µs per operation \| moat-proxy \| nginx \| ratio \|/);
+  expect(lines.find((line) => line.startsWith("| small GET |"))).toStartWith("| small GET | 40 | 30 | 2.00 |");
+  expect(new Set(lines.map((line) => line.split("|").length)).size).toBe(1);
 });
 
 describe("the chart", () => {
