@@ -181,7 +181,7 @@ function strip(headers: HeaderList, { nominated }: ConnectionOptions, chunked: b
   for (let i = 0; i < keys.length; i++) {
     const key = keys[i] as string; // the index is within
     if (!endsHere(key, nominated, chunked)) continue;
-    headers.removeWhere((candidate) => endsHere(candidate, nominated, chunked));
+    headers.removeWhere((candidate) => endsHere(candidate, nominated, chunked), i);
     return;
   }
 }

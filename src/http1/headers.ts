@@ -59,10 +59,10 @@ export class HeaderList {
     return out;
   }
 
-  /** Removes every field for which `drop` says so; keeps the order of the rest. */
-  removeWhere(drop: (key: string, index: number) => boolean): void {
-    let kept = 0;
-    for (let i = 0; i < this.keys.length; i++) {
+  /** Removes every field, of those from `start` on, for which `drop` says so; keeps the order of the rest. */
+  removeWhere(drop: (key: string, index: number) => boolean, start = 0): void {
+    let kept = start;
+    for (let i = start; i < this.keys.length; i++) {
       if (drop(this.keys[i] as string, i)) continue;
       if (kept !== i) {
         this.names[kept] = this.names[i] as string;

@@ -90,7 +90,9 @@ describe("the table", () => {
 test("the short table has our cost, nginx's, and how many times that the others take", () => {
   const lines = summary(RESULT).trimEnd().split("\n");
   expect(lines[0]).toMatch(/^\| CPU µs per operation \| moat-proxy \| nginx \| ratio \|/);
-  expect(lines.find((line) => line.startsWith("| small GET |"))).toStartWith("| small GET | 40 | 30 | 2.00 |");
+  expect(lines.find((line) => line.startsWith("| small GET |"))).toStartWith(
+    "| small GET | 40 | 30 | 2.00 |",
+  );
   expect(new Set(lines.map((line) => line.split("|").length)).size).toBe(1);
 });
 
