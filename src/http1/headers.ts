@@ -1,12 +1,15 @@
 // Header section as an ordered list: names as sent, lower-cased keys, values. Three parallel arrays, so that
 // a head costs no object per field, order and case survive, and duplicates stay duplicates. RFC 9110 section 5.
 
+/** Longer names are not kept: what a client may make stay has a bound. */
+const MAX_KEPT_NAME = 64;
 /** Lower-case names by what little tells them apart: the same few dozen names come with every message. */
 const KEYS: ({ readonly name: string; readonly key: string } | undefined)[] = Array.from({ length: 256 });
 
 /** The name in lower case. */
 function keyOf(name: string): string {
   const { length } = name;
+  if (length > MAX_KEPT_NAME) return name.toLowerCase();
   const at = (length * 7 + name.charCodeAt(0) * 3 + name.charCodeAt(length - 1)) & 255;
   const known = KEYS[at];
   if (known?.name === name) return known.key;

@@ -94,10 +94,14 @@ class HeadEngine {
   }
 
   start(type: number, maxBytes: number): void {
+    this.#parser.initialize(type, RESOURCE, maxBytes);
+  }
+
+  /** Keeps nothing of what it has read. */
+  forget(): void {
     if (this.#early.length > 0) this.#early = [];
     this.#earlyUrl = "";
     this.head = undefined;
-    this.#parser.initialize(type, RESOURCE, maxBytes);
   }
 
   execute(bytes: Uint8Array): number {
@@ -138,7 +142,7 @@ export class HeadParser {
     const engine = this.#engine;
     if (engine === undefined) return;
     this.#engine = undefined;
-    engine.head = undefined;
+    engine.forget();
     if (IDLE.length < MAX_IDLE) IDLE.push(engine);
   }
 

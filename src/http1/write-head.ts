@@ -58,7 +58,10 @@ function section(start: string, { names, values }: HeaderList): string {
   for (let i = 0; i < names.length; i++) {
     const name = names[i] as string; // the index is within both
     const value = values[i] as string;
-    if (!TOKEN.test(name) || !TEXT.test(value)) throw unsafe();
+    if (!TOKEN.test(name) || !TEXT.test(value)) {
+      PIECES.fill("");
+      throw unsafe();
+    }
     PIECES[count++] = name;
     PIECES[count++] = ": ";
     PIECES[count++] = value;
@@ -66,7 +69,10 @@ function section(start: string, { names, values }: HeaderList): string {
   }
   PIECES[count++] = "\r\n";
   PIECES.length = count;
-  return PIECES.join("");
+  const text = PIECES.join("");
+  // A credential is not kept for longer than its request.
+  PIECES.fill("");
+  return text;
 }
 
 function unsafe(): ProxyError {

@@ -66,6 +66,8 @@ export class TlsInterceptor implements Interceptor {
       socket: secureEvents,
     });
     secure.socket = tls;
+    // Too few bytes to fail by themselves.
+    if (early.length > 0) queueMicrotask(() => secure.refuseForeign());
     return secure;
   }
 
@@ -99,7 +101,12 @@ class SecureWire extends SocketWire implements RawHandler {
   onRawData(bytes: Uint8Array): void {
     if (this.#state !== "new") return;
     this.begin(bytes);
-    if (this.#failure === "not-tls") this.#fail();
+    this.refuseForeign();
+  }
+
+  /** Ends at once what began with something else than TLS. */
+  refuseForeign(): void {
+    if (this.#failure === "not-tls" && this.#state === "hello") this.#fail();
   }
 
   onHandshake(success: boolean): void {

@@ -4,7 +4,7 @@
 import type { SocketHandler } from "bun";
 import { formatAuthority } from "../values/authority.ts";
 import { ProxyError } from "../values/errors.ts";
-import type { SessionPlace } from "./upstream-sessions.ts";
+import type { Instant, Session, SessionPlace } from "./upstream-sessions.ts";
 import type { UpstreamTlsOptions } from "./upstream-tls.ts";
 import { ProxyWay, startTls, type UpstreamProxy, type WayOutcome } from "./via-proxy.ts";
 import { SILENT, SocketWire, type WireSocket, wireEvents } from "./wire.ts";
@@ -34,8 +34,9 @@ export class AttemptWire extends SocketWire implements WayOutcome {
   /** Connected, through the proxy if there is one; a handshake may be under way. */
   open = false;
   readonly #sessions: SessionPlace;
-  #offered = false;
-  #verified = false;
+  #offered: Session | undefined;
+  /** When the certificate was verified, in this connection or the one that it resumed; undefined before. */
+  #verifiedAt: Instant | undefined;
   /** Until the outcome is known. */
   #owner: AttemptOwner | undefined;
   #deadline: ReturnType<typeof setTimeout> | undefined;
@@ -91,21 +92,24 @@ export class AttemptWire extends SocketWire implements WayOutcome {
   }
 
   onHandshake(socket: WireSocket, success: boolean, error: Error | null): void {
-    this.#verified = success && socket.authorized;
-    if (this.#verified) this.#owner?.onAttemptSecured(this);
-    else this.fail(handshakeFailure(error));
+    if (!success || !socket.authorized) {
+      this.fail(handshakeFailure(error));
+      return;
+    }
+    const resumed = socket.isSessionReused() ? this.#offered : undefined;
+    this.#verifiedAt = resumed?.verifiedAt ?? this.#sessions.now();
+    this.#owner?.onAttemptSecured(this);
   }
 
   /** The upstream lets us resume from here. Of one that has not been verified, nothing is kept. */
-  onSession(socket: WireSocket, ticket: Uint8Array): void {
-    if (this.#verified) this.#sessions.keep(ticket, socket.isSessionReused());
+  onSession(ticket: Uint8Array): void {
+    const verifiedAt = this.#verifiedAt;
+    if (verifiedAt !== undefined) this.#sessions.keep({ ticket, verifiedAt });
   }
 
   #offerSession(socket: WireSocket): void {
-    const ticket = this.#sessions.offer();
-    if (ticket === undefined) return;
-    this.#offered = true;
-    socket.setSession(ticket);
+    this.#offered = this.#sessions.offer();
+    if (this.#offered !== undefined) socket.setSession(this.#offered.ticket);
   }
 
   fail(error: ProxyError): void {
@@ -113,7 +117,7 @@ export class AttemptWire extends SocketWire implements WayOutcome {
     const owner = this.#owner;
     this.#owner = undefined;
     // Perhaps the upstream cannot resume: then the next attempt begins afresh.
-    if (this.#offered) this.#sessions.forget();
+    if (this.#offered !== undefined) this.#sessions.forget();
     this.destroy();
     owner?.onAttemptFailed(this, error);
   }
@@ -150,7 +154,7 @@ const securedEvents: TlsClientEvents = {
     if (socket.data instanceof AttemptWire) socket.data.onHandshake(socket, success, error);
   },
   session(socket, ticket) {
-    if (socket.data instanceof AttemptWire) socket.data.onSession(socket, ticket);
+    if (socket.data instanceof AttemptWire) socket.data.onSession(ticket);
   },
 };
 

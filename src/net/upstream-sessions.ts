@@ -4,56 +4,60 @@
 
 /** Milliseconds: an upstream shows its certificate anew at least this often, whatever its tickets allow. */
 const MAX_AGE_MS = 3_600_000;
-/** Upstreams of a run whose sessions are kept, a few KiB each; the one used longest ago gives way. */
+/** Upstreams of a run whose sessions are kept, a few KiB each; the one kept longest ago gives way. */
 const MAX_PER_RUN = 32;
 
-interface Session {
+/** By two clocks: one stands still while the machine sleeps, the other can be set back. Milliseconds. */
+export interface Instant {
+  readonly steady: number;
+  readonly wall: number;
+}
+
+export interface Session {
   readonly ticket: Uint8Array;
   /** When the certificate behind it was verified: what is made by resuming does not make it younger. */
-  readonly verifiedAt: number;
+  readonly verifiedAt: Instant;
 }
 
 /** The session of one run with one upstream. */
 export interface SessionPlace {
   /** What the next connection may offer. */
-  offer(): Uint8Array | undefined;
-  /**
-   * A connection that was verified has got another one.
-   * @param resumed that connection began with what was offered
-   */
-  keep(ticket: Uint8Array, resumed: boolean): void;
+  offer(): Session | undefined;
+  keep(session: Session): void;
   /** A connection that offered it has failed. */
   forget(): void;
+  /** What a certificate that is verified now is dated. */
+  now(): Instant;
 }
 
 export class UpstreamSessions {
-  readonly #now: () => number;
-  /** Of each run, in order of use, the least recent first. */
+  readonly #now: () => Instant;
+  /** Of each run, in the order in which they were kept. */
   readonly #byRun = new WeakMap<object, Map<string, Session>>();
 
-  /** @param now milliseconds of any clock that never goes back */
-  constructor(now: () => number = () => performance.now()) {
+  constructor(now: () => Instant = () => ({ steady: performance.now(), wall: Date.now() })) {
     this.#now = now;
   }
 
   /** @param run whose they are; nobody else resumes them  @param key of the upstream: scheme, host and port */
   place(run: object, key: string): SessionPlace {
     return {
-      offer: () => this.#offer(run, key)?.ticket,
-      keep: (ticket, resumed) => {
-        const verifiedAt = resumed ? this.#offer(run, key)?.verifiedAt : this.#now();
-        if (verifiedAt !== undefined) this.#keep(run, key, { ticket, verifiedAt });
-      },
+      offer: () => this.#offer(run, key),
+      keep: (session) => this.#keep(run, key, session),
       forget: () => this.#byRun.get(run)?.delete(key),
+      now: this.#now,
     };
   }
 
   #offer(run: object, key: string): Session | undefined {
     const session = this.#byRun.get(run)?.get(key);
-    return session !== undefined && this.#now() - session.verifiedAt < MAX_AGE_MS ? session : undefined;
+    return session !== undefined && this.#isFresh(session) ? session : undefined;
   }
 
   #keep(run: object, key: string, session: Session): void {
+    // A connection may get a ticket hours after it has proved itself, and after a younger one has been kept.
+    const kept = this.#byRun.get(run)?.get(key);
+    if (!this.#isFresh(session) || (kept?.verifiedAt.steady ?? 0) > session.verifiedAt.steady) return;
     let sessions = this.#byRun.get(run);
     if (sessions === undefined) {
       sessions = new Map();
@@ -66,5 +70,11 @@ export class UpstreamSessions {
       sessions.delete(oldest);
       break;
     }
+  }
+
+  #isFresh({ verifiedAt }: Session): boolean {
+    const { steady, wall } = this.#now();
+    const slept = wall - verifiedAt.wall;
+    return steady - verifiedAt.steady < MAX_AGE_MS && slept >= 0 && slept < MAX_AGE_MS;
   }
 }

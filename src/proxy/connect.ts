@@ -153,8 +153,15 @@ export class ConnectAttempt implements DialHandler, TunnelOwner, SecureHandler, 
     const leaf = interceptor.leaf(this.#authority, this.#clientIp);
     const { wire } = this.#owner;
     const early = this.#owner.intake.takeAll();
-    wire.write(ESTABLISHED);
+    const taken = wire.write(ESTABLISHED);
     this.#owner.onHandedOver();
+    if (!taken) {
+      // TLS would overtake what waits here.
+      const error = new ProxyError("handshake-failed", "the client does not read the answer to its CONNECT");
+      this.#finish(ESTABLISHED_STATUS, 0, 0, error);
+      wire.destroy();
+      return;
+    }
     try {
       const secure = interceptor.accept(wire, leaf, early, this);
       this.#inner = this.#owner.openInner(secure, { target, owner: this });

@@ -1,8 +1,9 @@
 // The header list: order, case and duplicates survive; lookups go by lower-cased key; edits touch nothing else.
 // RFC 9110 section 5.3 (order and combination).
 
+import { heapSize } from "bun:jsc";
 import { describe, expect, test } from "bun:test";
-import type { HeaderList } from "../../src/http1/headers.ts";
+import { HeaderList } from "../../src/http1/headers.ts";
 import { type Field, fieldsOf, headerList } from "./support.ts";
 
 const FIELDS: readonly Field[] = [
@@ -130,3 +131,18 @@ describe("editing", () => {
     expect(copy.get("x-one")).toBe("1");
   });
 });
+
+test("what clients make up as names takes no memory for longer than its head", () => {
+  const before = heapAfterCollection();
+  for (let i = 0; i < 1_024; i++) {
+    const list = new HeaderList();
+    list.push(`${String.fromCharCode(65 + (i % 26))}${"X".repeat(50_000 + i)}`, "");
+    expect(list.keys[0]).toHaveLength(50_001 + i);
+  }
+  expect(heapAfterCollection() - before).toBeLessThan(4_000_000);
+});
+
+function heapAfterCollection(): number {
+  Bun.gc(true);
+  return heapSize();
+}

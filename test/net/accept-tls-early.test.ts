@@ -110,6 +110,22 @@ describe("bytes behind the head that lead to no session", () => {
     expect(tunnel?.outer.closed).toBe(true);
   });
 
+  test.each(["G", "GET"])(
+    "%p, too little for the runtime to judge: told as not-tls at once",
+    async (bytes) => {
+      const server = front();
+      const raw = await sendEarly(server, bytes);
+      const [tunnel] = server.tunnels;
+      await settle();
+      expect(tunnel?.handshake.outcomes).toEqual(["not-tls"]);
+      tunnel?.wire.destroy();
+      await raw.whenEnded();
+      raw.destroy();
+      server.stop();
+      expect(tunnel?.outer.closed).toBe(true);
+    },
+  );
+
   test.each(["end", "destroy"] as const)("half a ClientHello, then %s: failed, once", async (how) => {
     const server = front();
     const raw = await sendEarly(server, "\x16\x03\x01\x00\xf0\x01\x00");

@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { once } from "node:events";
 import { connect, createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
+import type { Instant } from "../../src/net/upstream-sessions.ts";
 import { DialWitness, dialOptions, target } from "../support/net-dials.ts";
 import { Watch } from "../support/net-witness.ts";
 import { pki, type ServerCertificate } from "../support/pki.ts";
@@ -96,12 +97,28 @@ describe.each<Version>(["TLSv1.2", "TLSv1.3"])("an upstream that speaks %s", (ve
   });
 });
 
+test("a session is as old as the verification behind it, not as its ticket", async () => {
+  await using upstream = await Greeter.start("TLSv1.3");
+  const options = dialOptions();
+  const run = {};
+  const { key } = target("https", `localhost:${upstream.port}`);
+  const place = options.tls.sessions.place(run, key);
+  await greet(upstream.port, run, options);
+  const first = place.offer();
+  await greet(upstream.port, run, options);
+  const second = place.offer();
+  expect(upstream.handshakes).toEqual(["full", "resumed"]);
+  expect(second?.ticket).not.toEqual(first?.ticket);
+  expect(second?.verifiedAt).toEqual(first?.verifiedAt as Instant);
+});
+
 test("what is no session is passed over", async () => {
   await using upstream = await Greeter.start("TLSv1.3");
   const options = dialOptions();
   const run = {};
   const { key } = target("https", `localhost:${upstream.port}`);
-  options.tls.sessions.place(run, key).keep(Buffer.from("no session"), false);
+  const place = options.tls.sessions.place(run, key);
+  place.keep({ ticket: Buffer.from("no session"), verifiedAt: place.now() });
   await greet(upstream.port, run, options);
   expect(upstream.handshakes).toEqual(["full"]);
 });

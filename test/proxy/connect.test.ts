@@ -216,6 +216,16 @@ describe("an intercepted tunnel", () => {
     });
   }
 
+  test("whose client does not even read the 200 is closed: TLS would overtake it", () => {
+    const rig = new SessionRig();
+    rig.client.acceptUpTo(ESTABLISHED.length - 1);
+    rig.client.says(connect("api.test:443"));
+    expect(rig.interceptor.tunnels).toEqual([]);
+    expect(rig.client.closed).toBe(true);
+    expect(rig.records.map(({ method, status }) => [method, status])).toEqual([["CONNECT", 200]]);
+    expect(JSON.stringify(rig.records[0])).toContain("does not read");
+  });
+
   test("whose client leaves before the handshake is recorded once", () => {
     const rig = new SessionRig();
     rig.client.says(connect("api.test:443"));
