@@ -6,11 +6,13 @@ import type { PeerCertificate } from "node:tls";
 import { parseAuthority } from "../../src/values/authority.ts";
 import { ProxyError } from "../../src/values/errors.ts";
 import { ByteStream } from "../support/byte-stream.ts";
-import { connect, startTls } from "../support/client.ts";
+import { connect, connectHead, startTls } from "../support/client.ts";
 import { sClient } from "../support/net-clients.ts";
+import { startRelay } from "../support/net-relay.ts";
 import { connectFront, type Front, interceptionCa, interceptor, startFront } from "../support/net-wires.ts";
 import { SecureWitness, settle } from "../support/net-witness.ts";
 import { pki } from "../support/pki.ts";
+import type { Outcome } from "../support/programs.ts";
 import { scratchDir } from "../support/scratch.ts";
 
 const HOST = "api.example.test:443";
@@ -23,17 +25,29 @@ function front(tls = interceptor()): Front {
   });
 }
 
-function to(server: Front): { proxyPort: number; authority: string } {
-  return { proxyPort: server.port, authority: HOST };
-}
+type Client = (server: Front, options?: readonly string[], ca?: string) => Promise<Outcome>;
 
-describe("handshakes with openssl", () => {
+const late: Client = (server, options, ca) =>
+  sClient({ proxyPort: server.port, authority: HOST }, options, ca);
+
+/** Through a relay that sends the CONNECT head and the ClientHello in one write. */
+const early: Client = async (server, options = [], ca) => {
+  const relay = await startRelay(server.port, connectHead(HOST), "with-head");
+  const outcome = await sClient({ port: relay.port }, ["-servername", "api.example.test", ...options], ca);
+  relay.stop();
+  return outcome;
+};
+
+describe.each([
+  ["after the 200", late],
+  ["behind the CONNECT head", early],
+] as const)("handshakes with openssl, the ClientHello %s", (_when, client) => {
   test.each([
     ["-tls1_2", "TLSv1.2"],
     ["-tls1_3", "TLSv1.3"],
   ])("%s is accepted", async (option, version) => {
     const server = front();
-    const { code, stdout } = await sClient(to(server), [option, "-verify_hostname", "api.example.test"]);
+    const { code, stdout } = await client(server, [option, "-verify_hostname", "api.example.test"]);
     server.stop();
     expect(stdout).toContain(`New, ${version}, `);
     expect(stdout).toContain("Verify return code: 0 (ok)");
@@ -45,7 +59,7 @@ describe("handshakes with openssl", () => {
 
   test.each(["-tls1", "-tls1_1"])("%s is refused with an alert", async (option) => {
     const server = front();
-    const { code, stderr } = await sClient(to(server), [option, "-cipher", "DEFAULT:@SECLEVEL=0"]);
+    const { code, stderr } = await client(server, [option, "-cipher", "DEFAULT:@SECLEVEL=0"]);
     expect(code).not.toBe(0);
     // The client was willing: it was told.
     expect(stderr).toContain("alert protocol version");
@@ -59,9 +73,9 @@ describe("handshakes with openssl", () => {
   test("a session is resumed, however many other hosts came in between", async () => {
     const server = front(interceptor(1000));
     const file = join(scratchDir("session"), "session.pem");
-    const first = await sClient(to(server), ["-tls1_2", "-sess_out", file]);
+    const first = await client(server, ["-tls1_2", "-sess_out", file]);
     for (let i = 0; i < 150; i++) (await server.open(`host-${i}.example.test:443`)).peer.destroy();
-    const again = await sClient(to(server), ["-tls1_2", "-sess_in", file]);
+    const again = await client(server, ["-tls1_2", "-sess_in", file]);
     server.stop();
     expect([first.stdout.includes("New, TLSv1.2"), again.stdout.includes("Reused, TLSv1.2")]).toEqual([
       true,
@@ -71,7 +85,7 @@ describe("handshakes with openssl", () => {
 
   test("h2 and http/1.1 offered: http/1.1 is chosen", async () => {
     const server = front();
-    const { stdout } = await sClient(to(server), ["-alpn", "h2,http/1.1"]);
+    const { stdout } = await client(server, ["-alpn", "h2,http/1.1"]);
     server.stop();
     expect(stdout).toContain("ALPN protocol: http/1.1");
     expect(server.tunnels[0]?.seen.text).toBe("hello");
@@ -79,7 +93,7 @@ describe("handshakes with openssl", () => {
 
   test("no ALPN offered: none is spoken of", async () => {
     const server = front();
-    const { code, stdout } = await sClient(to(server));
+    const { code, stdout } = await client(server);
     server.stop();
     expect(stdout).toContain("No ALPN negotiated");
     expect(code).toBe(0);
@@ -89,7 +103,7 @@ describe("handshakes with openssl", () => {
   // RFC 7301 section 3.2: "the server SHALL send a fatal no_application_protocol alert".
   test("only h2 offered: refused with no_application_protocol", async () => {
     const server = front();
-    const { code, stderr } = await sClient(to(server), ["-alpn", "h2"]);
+    const { code, stderr } = await client(server, ["-alpn", "h2"]);
     expect(code).not.toBe(0);
     expect(stderr).toContain("alert no application protocol");
     const [tunnel] = server.tunnels;
@@ -102,7 +116,7 @@ describe("handshakes with openssl", () => {
     "a client that distrusts the CA fails the handshake (%s)",
     async (option) => {
       const server = front();
-      const { code, stderr } = await sClient(to(server), [option], pki().ca);
+      const { code, stderr } = await client(server, [option], pki().ca);
       expect(code).not.toBe(0);
       expect(stderr).toContain("certificate verify failed");
       const [tunnel] = server.tunnels;
@@ -117,7 +131,7 @@ describe("handshakes with openssl", () => {
   test("a strict verifier accepts the chain", async () => {
     const server = front();
     const strict = ["-x509_strict", "-verify_hostname", "api.example.test"];
-    const { code, stdout } = await sClient(to(server), strict);
+    const { code, stdout } = await client(server, strict);
     server.stop();
     expect(stdout).toContain("Verify return code: 0 (ok)");
     expect(code).toBe(0);
