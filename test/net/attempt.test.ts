@@ -5,11 +5,12 @@ import { once } from "node:events";
 import { connect, createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
 import type { Instant } from "../../src/net/upstream-sessions.ts";
+import { sClient } from "../support/net-clients.ts";
 import { DialWitness, dialOptions, target } from "../support/net-dials.ts";
 import { Watch } from "../support/net-witness.ts";
 import { pki, type ServerCertificate } from "../support/pki.ts";
 
-type Version = "TLSv1.2" | "TLSv1.3";
+type Version = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 
 /** An upstream that greets, and remembers how each handshake went. */
 class Greeter extends Watch implements AsyncDisposable {
@@ -95,6 +96,22 @@ describe.each<Version>(["TLSv1.2", "TLSv1.3"])("an upstream that speaks %s", (ve
     const { key } = target("https", `localhost:${upstream.port}`);
     expect(options.tls.sessions.place(run, key).offer()).toBeUndefined();
   });
+});
+
+test.each<[Version, string]>([
+  ["TLSv1", "-tls1"],
+  ["TLSv1.1", "-tls1_1"],
+])("an upstream that speaks %s only is refused, although others talk to it", async (version, option) => {
+  await using upstream = await Greeter.start(version);
+  const error = await dial(upstream.port, {}, dialOptions()).error();
+  expect(error.code).toBe("dial-failed");
+  expect(upstream.handshakes).toEqual([]);
+  const { stdout } = await sClient(
+    { port: upstream.port },
+    [option, "-cipher", "DEFAULT:@SECLEVEL=0"],
+    pki().ca,
+  );
+  expect(stdout).toContain("Verify return code: 0 (ok)");
 });
 
 test("a session is as old as the verification behind it, not as its ticket", async () => {
