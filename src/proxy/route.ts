@@ -43,8 +43,9 @@ function routeOuter(head: RequestHead): Route {
     if (head.headers.count("host") > 1) throw new ProxyError("malformed-request", "more than one Host field");
     return { kind: "connect", authority: target.authority };
   }
-  // Checked although the target wins: a second or malformed Host is a smuggling attempt.
-  hostAuthority(head, 80);
+  // Checked although the target wins: a second or malformed Host is a smuggling attempt. Nearly all repeat the target's.
+  const repeated = target.form === "absolute" && isOnlyHost(head, target.host);
+  if (!repeated) hostAuthority(head, 80);
   if (target.form !== "absolute")
     return { kind: "local", path: target.form === "origin" ? target.path : "*" };
   const to = upstreamTarget(target.scheme, target.authority);
@@ -75,9 +76,13 @@ function routeInner(head: RequestHead, pinned: UpstreamTarget): Route {
 
 /** The Host of an inner request. Nearly all spell it as the CONNECT did, and then it needs no parsing. */
 function innerHost(head: RequestHead, pinned: UpstreamTarget): Authority | undefined {
-  if (head.headers.get("host") === pinned.display && head.headers.count("host") === 1)
-    return pinned.authority;
+  if (isOnlyHost(head, pinned.display)) return pinned.authority;
   return hostAuthority(head, defaultPort(pinned.scheme));
+}
+
+/** The head has one Host field, of exactly that text. */
+function isOnlyHost({ headers }: RequestHead, text: string): boolean {
+  return headers.get("host") === text && headers.count("host") === 1;
 }
 
 function misdirected(): ProxyError {
