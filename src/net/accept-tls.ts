@@ -86,6 +86,8 @@ class SecureWire extends SocketWire implements RawHandler {
   #state: "new" | "hello" | "secured" | "failed" = "new";
   /** What it means when the handshake does not come to its end. */
   #failure: "not-tls" | "failed" = "failed";
+  /** The close inside the upgrade has been put off; once is enough, also when the upgrade then throws. */
+  #closePutOff = false;
 
   constructor(handler: SecureHandler) {
     super();
@@ -106,7 +108,7 @@ class SecureWire extends SocketWire implements RawHandler {
 
   /** Ends at once what began with something else than TLS. */
   refuseForeign(): void {
-    if (this.#failure === "not-tls" && this.#state === "hello") this.#fail();
+    if (this.#failure === "not-tls" && this.#state === "hello" && !this.closed) this.#fail();
   }
 
   onHandshake(success: boolean): void {
@@ -120,7 +122,8 @@ class SecureWire extends SocketWire implements RawHandler {
   }
 
   override onSocketClose(): void {
-    if (this.#upgrading) {
+    if (this.#upgrading && !this.#closePutOff) {
+      this.#closePutOff = true;
       queueMicrotask(() => this.onSocketClose());
       return;
     }

@@ -1,8 +1,11 @@
 // TLS that ends at the proxy, on a real accepted socket behind a CONNECT: which handshakes succeed, what a failed one
 // tells its owner, and that the plaintext keeps its bounds. The wire's own contract is in wire.test.ts.
+
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { PeerCertificate } from "node:tls";
+import type { SocketHandler } from "bun";
+import { SocketWire, type WireSocket } from "../../src/net/wire.ts";
 import { parseAuthority } from "../../src/values/authority.ts";
 import { ProxyError } from "../../src/values/errors.ts";
 import { ByteStream } from "../support/byte-stream.ts";
@@ -228,6 +231,23 @@ async function clientHello(): Promise<Buffer> {
   server.stop(true);
   return hello;
 }
+
+test("an upgrade that throws after its socket has closed is over: nobody waits for ever", async () => {
+  const outer = new SocketWire();
+  const upgradable = {
+    upgradeTLS({ data, socket }: { data: SocketWire; socket: SocketHandler<SocketWire> }): never {
+      socket.close?.({ data } as WireSocket);
+      throw new Error("no TLS here");
+    },
+  };
+  outer.socket = upgradable as unknown as WireSocket;
+  const tls = interceptor();
+  const handshake = new SecureWitness();
+  const leaf = tls.leaf(parseAuthority(HOST), "127.0.0.1");
+  expect(() => tls.accept(outer, leaf, NOTHING, handshake)).toThrow("no TLS here");
+  await settle();
+  expect(handshake.outcomes).toEqual([]);
+});
 
 describe("a client that goes away within the handshake", () => {
   const stages: readonly (readonly [string, (hello: Buffer) => Buffer])[] = [
