@@ -2,6 +2,8 @@
 // one, and neither side has a certificate to send or to check. They end with the configuration they were made under.
 // RFC 8446 section 2.2, RFC 5077.
 
+import { putLast } from "../values/recent.ts";
+
 /** Milliseconds: an upstream shows its certificate anew at least this often, whatever its tickets allow. */
 const MAX_AGE_MS = 3_600_000;
 /** Upstreams of a run whose sessions are kept, a few KiB each; the one kept longest ago gives way. */
@@ -56,20 +58,11 @@ export class UpstreamSessions {
 
   #keep(run: object, key: string, session: Session): void {
     // A connection may get a ticket hours after it has proved itself, and after a younger one has been kept.
-    const kept = this.#byRun.get(run)?.get(key);
+    const sessions = this.#byRun.get(run) ?? new Map<string, Session>();
+    const kept = sessions.get(key);
     if (!this.#isFresh(session) || (kept?.verifiedAt.steady ?? 0) > session.verifiedAt.steady) return;
-    let sessions = this.#byRun.get(run);
-    if (sessions === undefined) {
-      sessions = new Map();
-      this.#byRun.set(run, sessions);
-    }
-    sessions.delete(key);
-    sessions.set(key, session);
-    if (sessions.size <= MAX_PER_RUN) return;
-    for (const oldest of sessions.keys()) {
-      sessions.delete(oldest);
-      break;
-    }
+    putLast(sessions, key, session, MAX_PER_RUN);
+    this.#byRun.set(run, sessions);
   }
 
   #isFresh({ verifiedAt }: Session): boolean {

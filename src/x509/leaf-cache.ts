@@ -2,6 +2,7 @@
 // It limits memory, not minting: that is mint-limiter.ts, asked before get() when has() says no. wire.md section 3.
 
 import type { Authority } from "../values/authority.ts";
+import { putLast } from "../values/recent.ts";
 import type { CertificateAuthority } from "./ca.ts";
 import { generateLeafKey, issueLeaf, LEAF_BACKDATE_MS, type Leaf, type LeafKey } from "./leaf.ts";
 
@@ -47,14 +48,7 @@ export class LeafCache {
     const now = this.#now();
     let entry = this.#entries.get(host);
     if (entry === undefined || !isFresh(entry, now)) entry = this.#mint(host, kind, now);
-    this.#entries.delete(host);
-    this.#entries.set(host, entry);
-    if (this.#entries.size > this.#capacity) {
-      for (const oldest of this.#entries.keys()) {
-        this.#entries.delete(oldest);
-        break;
-      }
-    }
+    putLast(this.#entries, host, entry, this.#capacity);
     return entry.leaf;
   }
 
