@@ -1,7 +1,6 @@
 // Server-side TLS on an accepted socket: what follows a CONNECT. The one file that knows upgradeTLS with isServer.
 // TLS 1.2 or later, HTTP/1.1 by ALPN. wire.md sections 3 and 4, bun-facts.md.
 
-import { createSecureContext } from "node:tls";
 import type { SocketHandler } from "bun";
 import type { Interceptor, SecureHandler, Wire } from "../proxy/ports.ts";
 import type { Authority } from "../values/authority.ts";
@@ -9,6 +8,7 @@ import { ProxyError } from "../values/errors.ts";
 import type { Leaf } from "../x509/leaf.ts";
 import type { LeafCache } from "../x509/leaf-cache.ts";
 import type { MintLimiter } from "../x509/mint-limiter.ts";
+import { type SecureContext, secureContext } from "./secure-context.ts";
 import { type RawHandler, SocketWire, type WireSocket, wireEvents } from "./wire.ts";
 
 /** RFC 7301 wire form of ["http/1.1"]; a string array hangs the handshake. */
@@ -16,9 +16,6 @@ const ALPN_HTTP1 = Buffer.from("\x08http/1.1", "latin1");
 
 /** First byte of a TLS record that holds a handshake message (RFC 8446 section 5.1). */
 const TLS_HANDSHAKE_RECORD = 0x16;
-
-/** The runtime's own, without a type. */
-type SecureContext = object;
 
 /** The typings know the client side only. `initialData` is what the client sent before the upgrade. */
 interface ServerUpgrade {
@@ -74,7 +71,7 @@ export class TlsInterceptor implements Interceptor {
   #contextOf(leaf: Leaf): SecureContext {
     let context = this.#contexts.get(leaf);
     if (context === undefined) {
-      context = createSecureContext({ key: leaf.keyPem, cert: leaf.certPem }).context as SecureContext;
+      context = secureContext({ key: leaf.keyPem, cert: leaf.certPem });
       this.#contexts.set(leaf, context);
     }
     return context;
@@ -86,8 +83,6 @@ class SecureWire extends SocketWire implements RawHandler {
   #state: "new" | "hello" | "secured" | "failed" = "new";
   /** What it means when the handshake does not come to its end. */
   #failure: "not-tls" | "failed" = "failed";
-  /** The close inside the upgrade has been put off; once is enough, also when the upgrade then throws. */
-  #closePutOff = false;
 
   constructor(handler: SecureHandler) {
     super();
@@ -122,11 +117,11 @@ class SecureWire extends SocketWire implements RawHandler {
   }
 
   override onSocketClose(): void {
-    if (this.#upgrading && !this.#closePutOff) {
-      this.#closePutOff = true;
-      queueMicrotask(() => this.onSocketClose());
-      return;
-    }
+    if (this.#upgrading) queueMicrotask(() => this.#onClosed());
+    else this.#onClosed();
+  }
+
+  #onClosed(): void {
     // Closed inside the handshake: after a ClientHello that is a client which does not trust us.
     if (!this.closed && this.#state === "hello") this.#fail();
     super.onSocketClose();
