@@ -83,7 +83,7 @@ export class HeaderList {
 
   /** Replaces every field of that name by this one, at the first one's place; appends when there was none. */
   set(name: string, value: string): void {
-    const key = name.toLowerCase();
+    const key = keyOf(name);
     const first = this.keys.indexOf(key);
     if (first < 0) {
       this.push(name, value);

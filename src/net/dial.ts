@@ -43,6 +43,7 @@ export class Dial implements Cancellable, AttemptOwner {
   readonly #privateOnly: boolean;
   readonly #options: DialOptions;
   readonly #outcome: DialOutcome;
+  readonly tls: UpstreamTlsOptions | undefined;
   readonly sessions: SessionPlace;
   readonly #attempts = new Set<AttemptWire>();
   #addresses: string[] = [];
@@ -60,6 +61,7 @@ export class Dial implements Cancellable, AttemptOwner {
     outcome: DialOutcome,
   ) {
     this.#target = target;
+    this.tls = target.scheme === "http" ? undefined : options.tls.options(target.authority);
     this.sessions = options.tls.sessions.place(run, target.key);
     this.#privateOnly = privateOnly;
     this.#options = options;
@@ -193,10 +195,5 @@ export class Dial implements Cancellable, AttemptOwner {
 
   get port(): number {
     return this.#target.authority.port;
-  }
-
-  get tls(): UpstreamTlsOptions | undefined {
-    const { scheme, authority } = this.#target;
-    return scheme === "http" ? undefined : this.#options.tls.options(authority);
   }
 }
