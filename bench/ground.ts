@@ -2,7 +2,6 @@
 // every child process. All of it goes away at the end, also after ^C or a failure. Loopback and free ports only.
 
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CertificateAuthority } from "../src/x509/ca.ts";
@@ -125,29 +124,6 @@ async function accepts(port: number): Promise<boolean> {
   }).catch(() => undefined);
   socket?.end();
   return socket !== undefined;
-}
-
-/** Ports that were free a moment ago, for programs that cannot pick one. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve) => {
-          server.listen(0, "127.0.0.1", () => {
-            const address = server.address();
-            resolve(typeof address === "object" && address !== null ? address.port : 0);
-          });
-        }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
-  return ports;
-}
-
-export async function freePort(): Promise<number> {
-  const [port = 0] = await freePorts(1);
-  return port;
 }
 
 export interface Certificates {

@@ -5,7 +5,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
-import { type Certificates, freePort, Ground, makeCertificates } from "./ground.ts";
+import { freePort } from "./free-ports.ts";
+import { type Certificates, Ground, makeCertificates } from "./ground.ts";
 import type { Contestant, Outcome, Plan } from "./plan.ts";
 import { cpuMicros, median, ratios } from "./report/statistics.ts";
 import { generate } from "./rounds.ts";

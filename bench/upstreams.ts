@@ -2,7 +2,8 @@
 // All of them refuse a request that does not carry the credential, so that one which was not injected shows.
 
 import { join } from "node:path";
-import { type Certificates, freePort, freePorts, type Ground } from "./ground.ts";
+import { freePort, freePorts } from "./free-ports.ts";
+import type { Certificates, Ground } from "./ground.ts";
 import { nginxCommand, nginxMain, nginxTls } from "./nginx-text.ts";
 import { patternAt } from "./pattern.ts";
 import { manyHost } from "./plan.ts";

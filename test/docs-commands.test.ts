@@ -3,8 +3,8 @@
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
+import { freePorts } from "../bench/free-ports.ts";
 import { BINARY, NO_KEYCHAIN } from "./support/binary.ts";
 import { scratch } from "./support/command.ts";
 import { blocksOf, commandsIn, DOCUMENTS, fileName } from "./support/documents.ts";
@@ -73,23 +73,6 @@ serve() {
 }
 trap 'for job in $(jobs -p); do kill -TERM "$job" 2>/dev/null || true; done' EXIT
 `;
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve) => {
-          server.listen(0, "127.0.0.1", () => {
-            const address = server.address();
-            resolve(typeof address === "object" && address !== null ? address.port : 0);
-          });
-        }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
-  return ports;
-}
 
 const documents = DOCUMENTS.filter((document) =>
   stepsOf(document, new Map()).some(({ line }) => line !== ""),

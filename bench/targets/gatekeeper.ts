@@ -1,7 +1,7 @@
 // Programs that take a Gatekeeper-style config file: moat-proxy itself, and any that is named on the command line.
 // Both get the same file; only what moat-proxy alone knows is added for it.
 
-import { freePort } from "../ground.ts";
+import { freePort } from "../free-ports.ts";
 import { manyHost } from "../plan.ts";
 import { type Needs, NO_RUNS, proxyRoute, type Running, type Target, type World } from "./target.ts";
 

@@ -1,7 +1,7 @@
 // mitmdump with an addon that injects by host and writes a JSON line per answer. Bodies are streamed, not buffered,
 // which is not its default; everything else is.
 
-import { freePort } from "../ground.ts";
+import { freePort } from "../free-ports.ts";
 import { credentialHosts, policyPatterns } from "./gatekeeper.ts";
 import { type Needs, NO_RUNS, proxyRoute, type Running, type Target, type World } from "./target.ts";
 

@@ -1,6 +1,6 @@
 // moat-proxy: the executable, and for runs, which only programs that embed it have, such a program.
 
-import { freePort } from "../ground.ts";
+import { freePort } from "../free-ports.ts";
 import type { Embedding } from "./embedding.ts";
 import { GatekeeperStyle } from "./gatekeeper.ts";
 import { type Needs, proxyRoute, type Running, type Target, type World } from "./target.ts";

@@ -2,7 +2,7 @@
 // upstream connections, and writes a JSON record per request. It looks nothing up and decides nothing: the least
 // that the job can cost. Clients talk to it directly, not through CONNECT. Bodies are streamed, as by the proxies.
 
-import { freePort } from "../ground.ts";
+import { freePort } from "../free-ports.ts";
 import { hasStreamModule, nginxCommand, nginxMain, nginxTls } from "../nginx-text.ts";
 import { type Needs, PLACEHOLDER, type Running, type Target, type World } from "./target.ts";
 

@@ -2,7 +2,8 @@
 // no cache. Where it has helper processes, they count as its own.
 
 import { existsSync } from "node:fs";
-import { freePort, type Ground } from "../ground.ts";
+import { freePort } from "../free-ports.ts";
+import type { Ground } from "../ground.ts";
 import { policyPatterns } from "./gatekeeper.ts";
 import { type Needs, NO_RUNS, proxyRoute, type Running, type Target, type World } from "./target.ts";
 

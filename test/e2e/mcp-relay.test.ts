@@ -1,8 +1,9 @@
 // MCP servers (wire.md section 9): the relay's names, grants and exact texts, and the stub in proxied traffic.
 import { describe, expect, test } from "bun:test";
+import { ask } from "../support/ask.ts";
 import { type RunningProxy, run, startProxy } from "../support/binary.ts";
 import { connectProxy, get, openTunnel, tlsTunnel } from "../support/client.ts";
-import { exchange, type Request, type Response, text, value, values } from "../support/http-message.ts";
+import { exchange, type Request, text, value, values } from "../support/http-message.ts";
 import { pki } from "../support/pki.ts";
 import { credential, expectNotPrinted, NO_ERRNO, OTHER_SECRET, SECRET } from "../support/secrets.ts";
 import { closedPort, ok, startUpstream, type Upstream } from "../support/upstream.ts";
@@ -29,13 +30,6 @@ function start(servers: readonly Server[], more: object = {}): Promise<RunningPr
       ...more,
     },
   });
-}
-
-async function ask(proxy: RunningProxy, path: string, fields: readonly string[] = []): Promise<Response> {
-  const client = await connectProxy(proxy);
-  const answer = await exchange(client, get(path, "localhost", fields));
-  client.destroy();
-  return answer;
 }
 
 function url(upstream: Upstream, path = "/mcp"): string {

@@ -1,10 +1,11 @@
 // Relays together with token substitution and response-scrub (wire.md sections 6, 9 and 10), and the paths beyond the
 // base that an upstream has announced: nobody else can make them up.
 import { describe, expect, test } from "bun:test";
+import { ask } from "../support/ask.ts";
 import { type RunningProxy, startProxy } from "../support/binary.ts";
 import { connectProxy, get } from "../support/client.ts";
 import { chunk } from "../support/coded-text.ts";
-import { exchange, type Request, type Response, readHead, text, value } from "../support/http-message.ts";
+import { type Request, readHead, text, value } from "../support/http-message.ts";
 import { pki } from "../support/pki.ts";
 import { credential, expectNotPrinted, OTHER_SECRET, PLACEHOLDER, SECRET } from "../support/secrets.ts";
 import { ok, startUpstream, type Upstream } from "../support/upstream.ts";
@@ -30,13 +31,6 @@ function start(upstream: Upstream, more: object = {}): Promise<RunningProxy> {
       ...more,
     },
   });
-}
-
-async function ask(proxy: RunningProxy, path: string, fields: readonly string[] = []): Promise<Response> {
-  const client = await connectProxy(proxy);
-  const answer = await exchange(client, get(path, "localhost", fields));
-  client.destroy();
-  return answer;
 }
 
 function redirect(location: string): string {

@@ -1,19 +1,11 @@
 // What holds for relays and MCP relays alike (wire.md sections 9 and 10): streaming both ways, redirects that are
 // passed on and never followed, and that a Location to the same server stays under the relay's path.
 import { describe, expect, test } from "bun:test";
+import { ask } from "../support/ask.ts";
 import { type RunningProxy, startProxy } from "../support/binary.ts";
-import type { ByteStream } from "../support/byte-stream.ts";
 import { connectProxy, get, message } from "../support/client.ts";
 import { chunk } from "../support/coded-text.ts";
-import {
-  exchange,
-  type Response,
-  readHead,
-  readResponse,
-  text,
-  value,
-  values,
-} from "../support/http-message.ts";
+import { exchange, readHead, readResponse, text, value, values } from "../support/http-message.ts";
 import { pki } from "../support/pki.ts";
 import { credential, expectNotPrinted, SECRET } from "../support/secrets.ts";
 import { ok, startUpstream, type Upstream, type UpstreamOptions } from "../support/upstream.ts";
@@ -73,13 +65,6 @@ async function start(kind: Kind, options: UpstreamOptions = {}): Promise<Rig> {
       upstream.close();
     },
   };
-}
-
-async function ask(proxy: RunningProxy, path: string): Promise<Response> {
-  const client: ByteStream = await connectProxy(proxy);
-  const answer = await exchange(client, get(path, "localhost"));
-  client.destroy();
-  return answer;
 }
 
 for (const kind of KINDS) {

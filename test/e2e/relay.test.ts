@@ -1,9 +1,10 @@
 // Relays (wire.md section 10): names, tokens, paths, exact error texts, and where the credential goes. The proxy is
 // started without any exemption for loopback: what works here works because the operator has named the target.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { askRaw as ask } from "../support/ask.ts";
 import { type RunningProxy, run, type StartOptions, startProxy } from "../support/binary.ts";
 import { connectProxy, get, message, openTunnel, post } from "../support/client.ts";
-import { exchange, type Request, type Response, text, value, values } from "../support/http-message.ts";
+import { exchange, type Request, text, value, values } from "../support/http-message.ts";
 import { pki } from "../support/pki.ts";
 import { credential, expectNotPrinted, NO_ERRNO, PLACEHOLDER, SECRET } from "../support/secrets.ts";
 import { closedPort, ok, startUpstream, type Upstream } from "../support/upstream.ts";
@@ -19,13 +20,6 @@ function start(config: object, more: StartOptions = {}): Promise<RunningProxy> {
     args: ["--upstream-ca", pki().caPath, ...(more.args ?? [])],
     config,
   });
-}
-
-async function ask(proxy: RunningProxy, raw: string): Promise<Response> {
-  const client = await connectProxy(proxy);
-  const answer = await exchange(client, raw);
-  client.destroy();
-  return answer;
 }
 
 const echo = (request: Request): string => ok(`${request.method} ${request.target}`);
